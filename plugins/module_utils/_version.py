@@ -1,0 +1,12 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""The collection's version and the number of the protocol that its executors speak."""
+
+from __future__ import annotations
+
+VERSION = "0.1.0"
+PROTOCOL = 1
