@@ -1,0 +1,30 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""The data plane's front door: choose the Go engine or the Python fallback, run one job, collect its events.
+
+Knows no domain and nothing of Ansible.
+"""
+
+from __future__ import annotations
+
+from .outcome import JobFailed, Outcome
+from .run import Job, run_job
+from .selection import Candidate, Choice, ExecutorUnavailable, Wish, cached_engine, choose, host_platform
+
+__all__ = [
+    "Candidate",
+    "Choice",
+    "ExecutorUnavailable",
+    "Job",
+    "JobFailed",
+    "Outcome",
+    "Wish",
+    "cached_engine",
+    "choose",
+    "host_platform",
+    "run_job",
+]

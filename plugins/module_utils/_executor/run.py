@@ -1,0 +1,124 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""Run one job by whichever executor can."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import typing as t
+import uuid
+from dataclasses import dataclass, field, replace
+
+from .._version import PROTOCOL
+from .events import Event
+from .outcome import Collector, JobFailed, Outcome, state_directory
+from .process import GRACE_SECONDS, Engine, EngineDied, HandshakeError
+from .selection import Choice, Wish, after_refusal, choose
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job. operation and parameters: as in the protocol's job schema; timeout and intervals in seconds."""
+
+    operation: str
+    parameters: t.Mapping[str, t.Any]
+    dry_run: bool = False
+    timeout: float = 0.0
+    progress_interval: float = 1.0
+    sample_interval: float = 5.0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def as_wire(self, lifeline: bool) -> t.Dict[str, t.Any]:
+        return {
+            "protocol": PROTOCOL,
+            "id": self.id,
+            "operation": self.operation,
+            "dry_run": self.dry_run,
+            "lifeline": lifeline,
+            "timeout": self.timeout,
+            "progress_interval": self.progress_interval,
+            "sample_interval": self.sample_interval,
+            "parameters": dict(self.parameters),
+        }
+
+
+def run_job(wish: Wish, job: Job, on_progress: t.Optional[t.Callable[[Event], None]] = None) -> Outcome:
+    """Run *job* and give its outcome.
+
+    An engine that cannot take the job (missing, corrupt, other version or protocol) gives way to the
+    fallback where *wish* allows it; an engine that fails later does not, since its work is half done.
+    Raises ExecutorUnavailable and JobFailed.
+    """
+    choice = choose(wish)
+    with _Cancellation() as cancellation:
+        if choice.used == "go":
+            try:
+                return _run_engine(choice, job, on_progress, cancellation.requested)
+            except HandshakeError as exc:
+                choice = after_refusal(wish, str(exc))
+        return _run_fallback(choice, job, on_progress, cancellation.requested)
+
+
+def _run_engine(
+    choice: Choice, job: Job, on_progress: t.Optional[t.Callable[[Event], None]], cancelled: t.Callable[[], bool]
+) -> Outcome:
+    with Engine(choice.path or "") as engine:
+        hello = engine.handshake()
+        if job.operation not in hello.get("operations", []):
+            raise HandshakeError("%s does not know %s" % (choice.path, job.operation))
+        collector = Collector(replace(choice, version=hello["version"]), job.id, state_directory(), on_progress)
+        deadline = time.monotonic() + job.timeout + GRACE_SECONDS if job.timeout else None
+        try:
+            engine.send(job.as_wire(lifeline=True))
+            for event in engine.events(deadline, cancelled):
+                collector.take(event)
+        except EngineDied as exc:
+            raise JobFailed("engine_died", str(exc), collector.outcome, resumable=True) from exc
+        finally:
+            collector.close()
+        return collector.finish()
+
+
+def _run_fallback(
+    choice: Choice, job: Job, on_progress: t.Optional[t.Callable[[Event], None]], cancelled: t.Callable[[], bool]
+) -> Outcome:
+    from .. import _fallback
+
+    collector = Collector(choice, job.id, state_directory(), on_progress)
+    try:
+        _fallback.run(job.as_wire(lifeline=False), collector.take, cancelled)
+    finally:
+        collector.close()
+    return collector.finish()
+
+
+class _Cancellation:
+    """While entered, the signals that ask a process to end ask the job to end instead."""
+
+    _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._previous: t.Dict[int, t.Any] = {}
+
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    def __enter__(self) -> _Cancellation:
+        if threading.current_thread() is threading.main_thread():
+            for number in self._SIGNALS:
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, _number: int, _frame: t.Any) -> None:
+        self._event.set()
