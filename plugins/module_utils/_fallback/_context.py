@@ -1,0 +1,101 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""What an operation is given: its parameters, and the ways to report, to count, and to notice that it must stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Callable, Dict, Optional
+
+from ._errors import ItemError, JobError, reason
+from ._meter import Meter
+
+Event = Dict[str, Any]
+
+
+class Context:
+    """One job at work.
+
+    An operation fills ``statistics``, calls ``change`` for everything that it changed (or, with ``dry_run``, would
+    change), ``failure`` for an entry that failed and ``warning`` for what is only worth saying. It calls ``check``
+    between items and buffers. All methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        parameters: Dict[str, Any],
+        dry_run: bool,
+        emit: Callable[[Event], None],
+        cancelled: Callable[[], bool],
+        timeout: float = 0,
+    ) -> None:
+        self.parameters = parameters
+        self.dry_run = dry_run
+        self.meter = Meter()
+        self.statistics: Dict[str, Any] = {}
+        self.changes = 0
+        self.first_failure: Optional[str] = None
+        self.emit_error: Optional[BaseException] = None
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._cancelled = cancelled
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout if timeout else None
+
+    def emit(self, event: Event) -> None:
+        with self._lock:
+            self._send(event)
+
+    def _send(self, event: Event) -> None:
+        # An exception of the receiver, in whatever thread, must end the job and reach the caller of run().
+        try:
+            self._emit(event)
+        except BaseException as error:
+            self.emit_error = self.emit_error or error
+            raise
+
+    def change(
+        self, action: str, kind: str, path: str, before: Optional[Event] = None, after: Optional[Event] = None
+    ) -> None:
+        """Report one change. ``path`` is relative to the destination, or names a table or object."""
+        event: Event = {"event": "change", "action": action, "kind": kind, "path": path}
+        if before:
+            event["before"] = before
+        if after:
+            event["after"] = after
+        with self._lock:
+            self.changes += 1
+            self._send(event)
+
+    def warning(self, code: str, message: str, path: Optional[str] = None) -> None:
+        """Report what does not make the job fail."""
+        event: Event = {"event": "warning", "code": code, "message": message}
+        if path is not None:
+            event["path"] = path
+        self.emit(event)
+
+    def failure(self, path: str, error: BaseException) -> None:
+        """Count and report an entry that failed; the work goes on, and the job ends with ``partial_failure``."""
+        code = error.code if isinstance(error, ItemError) else "io_error"
+        message = reason(error)
+        with self._lock:
+            self.meter.error_count += 1
+            if self.first_failure is None:
+                self.first_failure = "%s: %s" % (path, message)
+            self._send({"event": "warning", "code": code, "message": message, "path": path})
+
+    def failure_summary(self) -> str:
+        count = self.meter.error_count
+        return "%d %s failed; the first: %s" % (count, "entry" if count == 1 else "entries", self.first_failure)
+
+    def check(self) -> None:
+        """Raise when the job is no longer wanted or its time is over."""
+        if self.emit_error is not None or self._cancelled():
+            raise JobError("cancelled", "the job was cancelled")
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise JobError("timeout", "the job took longer than its limit of %g seconds" % self._timeout)

@@ -1,0 +1,58 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""What this platform's Python can do. The only place that asks for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any, Dict, FrozenSet
+
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+
+HAS_DIRECTORY_DESCRIPTORS = hasattr(os, "O_DIRECTORY") and hasattr(os, "O_NOFOLLOW") and os.open in os.supports_dir_fd
+HAS_PROC = sys.platform.startswith("linux") and os.path.isdir("/proc/self/fd")
+HAS_XATTRS = hasattr(os, "listxattr") and HAS_PROC
+HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
+HAS_SEEK_HOLE = hasattr(os, "SEEK_HOLE")
+HAS_REFLINK = sys.platform.startswith("linux")
+HAS_SPECIALS = HAS_PROC
+
+# Absent flags are no-ops: without O_PATH metadata is reached by an ordinary descriptor.
+O_NOATIME: int = getattr(os, "O_NOATIME", 0)
+O_PATH: int = getattr(os, "O_PATH", 0)
+
+
+def effective_user() -> int:
+    """The user that files are created as; -1 where there are no numeric users."""
+    return os.geteuid() if hasattr(os, "geteuid") else -1
+
+
+def own_groups() -> FrozenSet[int]:
+    """The groups that this user may give its files to."""
+    if not hasattr(os, "getgroups"):
+        return frozenset()
+    return frozenset(os.getgroups()) | {os.getegid()}
+
+
+def name() -> str:
+    """Operating system and architecture in Go's terms, such as ``linux-amd64``."""
+    machine = platform.machine()
+    return "%s-%s" % (platform.system().lower(), _ARCHITECTURES.get(machine, machine))
+
+
+def capabilities() -> Dict[str, Any]:
+    """Optional abilities, for ``hello``."""
+    return {
+        "python": platform.python_version(),
+        "xattrs": HAS_XATTRS,
+        "specials": HAS_SPECIALS,
+        "sparse": HAS_SEEK_HOLE,
+        "reflink": HAS_REFLINK,
+        "copy_file_range": HAS_COPY_FILE_RANGE,
+    }
