@@ -33,7 +33,7 @@ _QUANTITY = re.compile(_NUMBER + r"[ \t]*([A-Za-z]*)\Z")
 _RATE = re.compile(_NUMBER + r"[ \t]*([A-Za-z]*)(?:[ \t]*/[ \t]*[sS])?\Z")
 _PERCENTAGE = re.compile(_NUMBER + r"[ \t]*%?\Z")
 _COUNT = re.compile(r"[0-9]{1,30}\Z")
-_DURATION = re.compile(r"(?:%s[ \t]*([A-Za-z]+)[ \t]*)+\Z" % _NUMBER)
+_DURATION = re.compile(rf"(?:{_NUMBER}[ \t]*([A-Za-z]+)[ \t]*)+\Z")
 _DURATION_PART = re.compile(_NUMBER + r"[ \t]*([A-Za-z]+)")
 _TARGET = re.compile(r"[ \t]*(<=|>=|<|>)?[ \t]*(.*)\Z", re.DOTALL)
 
@@ -48,7 +48,7 @@ _SECONDS.update({"h": Fraction(3600), "d": Fraction(86400)})
 
 _SIZE_ALLOWED = "a size; give bytes or a number with B, KB, MB, GB, TB, such as 50MB"
 _RATE_ALLOWED = "a rate; give a number with B/s, KB/s, MB/s, GB/s or kbit/s, Mbit/s, Gbit/s, such as 10MB/s"
-_PERCENTAGE_ALLOWED = "a percentage; give a number from 0 to %s with %%, such as 80%%"
+_PERCENTAGE_ALLOWED = "a percentage; give a number from 0 to {} with %, such as 80%"
 _DURATION_ALLOWED = "a duration; give seconds or a number with ms, s, m, h, d, such as 30s or 24h"
 
 
@@ -78,7 +78,7 @@ def parse_size(value: t.Any, option: str, minimum: int = 0, maximum: int = LARGE
             number = Fraction(match.group(1)) * unit
             number = Fraction(round(number)) if unit > 1 else number
     if number is None or number.denominator != 1:
-        raise ValueError("%s: %s is not %s" % (option, shown(value), _SIZE_ALLOWED))
+        raise ValueError(f"{option}: {shown(value)} is not {_SIZE_ALLOWED}")
     return int(_within(number, value, option, minimum, maximum, size_text))
 
 
@@ -95,7 +95,7 @@ def parse_rate(value: t.Any, option: str, bare: str = "B", minimum: int = 0, max
         if match:
             number = _rate_of(match.group(1), match.group(2), value, option, bare)
     if number is None:
-        raise ValueError("%s: %s is not %s" % (option, shown(value), _RATE_ALLOWED))
+        raise ValueError(f"{option}: {shown(value)} is not {_RATE_ALLOWED}")
     return int(_within(Fraction(round(number)), value, option, minimum, maximum, rate_text))
 
 
@@ -106,7 +106,7 @@ def parse_percentage(value: t.Any, option: str, maximum: float = 100.0) -> float
         match = _PERCENTAGE.match(value.strip())
         number = Fraction(match.group(1)) if match else None
     if number is None or number > maximum:
-        raise ValueError("%s: %s is not %s" % (option, shown(value), _PERCENTAGE_ALLOWED % _number_text(maximum)))
+        raise ValueError(f"{option}: {shown(value)} is not {_PERCENTAGE_ALLOWED.format(_number_text(maximum))}")
     return float(number)
 
 
@@ -121,7 +121,7 @@ def parse_duration(value: t.Any, option: str, minimum: float = 0.0, maximum: flo
         elif _DURATION.match(text) and all(unit is not None for _part, unit in units):
             number = sum((part * unit for part, unit in units if unit is not None), Fraction(0))
     if number is None:
-        raise ValueError("%s: %s is not %s" % (option, shown(value), _DURATION_ALLOWED))
+        raise ValueError(f"{option}: {shown(value)} is not {_DURATION_ALLOWED}")
     return float(_within(number, value, option, minimum, maximum, format_duration))
 
 
@@ -131,7 +131,7 @@ def parse_count(value: t.Any, option: str, minimum: int = 0, maximum: int = LARG
     if number is None and isinstance(value, str) and _COUNT.match(value.strip()):
         number = Fraction(value.strip())
     if number is None or number.denominator != 1:
-        raise ValueError("%s: %s is not a whole number; give %s" % (option, shown(value), _span(minimum, maximum)))
+        raise ValueError(f"{option}: {shown(value)} is not a whole number; give {_span(minimum, maximum)}")
     return int(_within(number, value, option, minimum, maximum, _number_text))
 
 
@@ -146,7 +146,7 @@ def parse_target(value: t.Any, option: str, parse: t.Callable[[t.Any, str], floa
         return Target(given or operator, parse(quantity, option))
     except ValueError as exc:
         hint = "" if given is None else "; <, <=, > or >= may stand before it"
-        raise ValueError("%s%s" % (exc, hint)) from None
+        raise ValueError(f"{exc}{hint}") from None
 
 
 def size_text(size: float) -> str:
@@ -154,8 +154,8 @@ def size_text(size: float) -> str:
     number = int(size)
     for name, unit in (("TB", TB), ("GB", GB), ("MB", MB), ("KB", KB)):
         if number and number % unit == 0:
-            return "%d%s" % (number // unit, name)
-    return "%dB" % number
+            return f"{number // unit}{name}"
+    return f"{number}B"
 
 
 def rate_text(rate: float) -> str:
@@ -173,8 +173,8 @@ def format_size(size: float) -> str:
     for name, unit in (("TB", TB), ("GB", GB), ("MB", MB), ("KB", KB)):
         # 1023.95 and more would be shown as 1024.0 of the smaller unit.
         if size >= unit * (1 - 0.05 / 1024):
-            return "%.1f %s" % (size / unit, name)
-    return "%d B" % size
+            return f"{size / unit:.1f} {name}"
+    return f"{int(size)} B"
 
 
 def format_rate(rate: float) -> str:
@@ -185,13 +185,13 @@ def format_rate(rate: float) -> str:
 def format_duration(seconds: float) -> str:
     """*seconds* for people: '0.4 s', '1 min 15 s', '2 h', '3 d 4 h'; whole seconds from one minute on."""
     if round(seconds, 1) < 60:
-        return "%s s" % _number_text(round(seconds, 1))
+        return f"{_number_text(round(seconds, 1))} s"
     left = int(seconds + 0.5)
     parts = []
     for name, unit in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, left = divmod(left, unit)
         if count:
-            parts.append("%d %s" % (count, name))
+            parts.append(f"{count} {name}")
     return " ".join(parts)
 
 
@@ -202,7 +202,7 @@ def shown(value: t.Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _plain_number(value: t.Any) -> t.Optional[Fraction]:
+def _plain_number(value: t.Any) -> Fraction | None:
     """A finite number that is not negative; a bool is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -211,7 +211,7 @@ def _plain_number(value: t.Any) -> t.Optional[Fraction]:
     return Fraction(value)
 
 
-def _rate_of(digits: str, unit: str, value: str, option: str, bare: str) -> t.Optional[Fraction]:
+def _rate_of(digits: str, unit: str, value: str, option: str, bare: str) -> Fraction | None:
     per_second = value.rstrip().lower().endswith("s") and "/" in value
     if not unit and not per_second:
         return Fraction(digits) * _BYTES[bare.lower()]
@@ -222,9 +222,7 @@ def _rate_of(digits: str, unit: str, value: str, option: str, bare: str) -> t.Op
     if factor is None or not per_second:
         return None
     if unit.endswith("b"):
-        raise ValueError(
-            "%s: %s may mean bits or bytes; give MB/s for bytes or Mbit/s for bits" % (option, shown(value))
-        )
+        raise ValueError(f"{option}: {shown(value)} may mean bits or bytes; give MB/s for bytes or Mbit/s for bits")
     return Fraction(digits) * factor
 
 
@@ -232,15 +230,15 @@ def _within(
     number: Fraction, value: t.Any, option: str, minimum: float, maximum: float, text: t.Callable[[float], str]
 ) -> Fraction:
     if number < minimum:
-        raise ValueError("%s: %s is too small; the least is %s" % (option, shown(value), text(minimum)))
+        raise ValueError(f"{option}: {shown(value)} is too small; the least is {text(minimum)}")
     if number > maximum:
-        raise ValueError("%s: %s is too great; the most is %s" % (option, shown(value), text(maximum)))
+        raise ValueError(f"{option}: {shown(value)} is too great; the most is {text(maximum)}")
     return number
 
 
 def _span(minimum: int, maximum: int) -> str:
-    return "%d or more" % minimum if maximum == LARGEST else "%d to %d" % (minimum, maximum)
+    return f"{minimum} or more" if maximum == LARGEST else f"{minimum} to {maximum}"
 
 
 def _number_text(number: float) -> str:
-    return "%d" % number if number == int(number) else repr(float(number))
+    return str(int(number)) if number == int(number) else repr(float(number))
