@@ -6,7 +6,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What every module says about itself; a module adds C(support) and, where it is not full, C(details)."""
+    """What every module says about itself; a module adds C(support), and C(platforms)."""
 
     DOCUMENTATION = r"""
 attributes:
@@ -18,8 +18,10 @@ attributes:
     description: A second run on an unchanged source reports no change and changes nothing.
   async:
     description: Supports being used with the C(async) keyword.
+    support: full
   platform:
-    description: Operating systems on which the module's host may run.
+    description: Operating systems of the host that runs the module.
+    support: full
 """
 
     FILES = r"""

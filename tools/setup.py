@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Prepare this clone for `make migrate` (setup.py run), for the engine alone, or for the tests."""
+
+from __future__ import annotations
+
+import sys
+
+from engine import ensure_engine
+from environment import (
+    VENV,
+    SetupError,
+    ensure_system_packages,
+    ensure_venv,
+    fail,
+    link_collection,
+    main_python,
+    only_one,
+    say,
+)
+
+# Commands that the tests start, and the Debian packages that they are in.
+TEST_COMMANDS = {
+    "gcc": "gcc libc6-dev",
+    "getfattr": "attr",
+    "rsync": "rsync",
+    "setfacl": "acl",
+    "sqlite3": "sqlite3",
+    "strace": "strace",
+}
+
+
+def prepare_run() -> None:
+    """Everything that a migration needs. Without an engine it goes on: the Python fallback does the work."""
+    with only_one():
+        link_collection()
+        ensure_venv(VENV, main_python, "run.txt")
+        try:
+            ensure_engine()
+        except SetupError as exc:
+            say(f"setup: unable to build the engine: {exc}")
+            say("setup: going on with the Python fallback, which does the same work more slowly")
+
+
+def prepare_test() -> None:
+    """Everything that the tests need; here a missing engine is an error."""
+    with only_one():
+        link_collection()
+        ensure_venv(VENV, main_python, "run.txt")
+        ensure_venv(VENV, main_python, "test.txt")
+        ensure_system_packages(TEST_COMMANDS)
+    prepare_engine()
+
+
+def prepare_engine() -> None:
+    with only_one():
+        ensure_venv(VENV, main_python, "run.txt")
+        try:
+            ensure_engine()
+        except SetupError as exc:
+            raise SetupError(f"unable to build the engine: {exc}") from exc
+
+
+if __name__ == "__main__":
+    prepare = {"run": prepare_run, "engine": prepare_engine, "test": prepare_test}.get(" ".join(sys.argv[1:]))
+    if prepare is None:
+        fail("usage: setup.py run|engine|test")
+    else:
+        try:
+            prepare()
+        except SetupError as error:
+            fail(error)
