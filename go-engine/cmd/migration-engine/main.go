@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Command migration-engine carries out one job of the collection migration.assistant: "run" reads it from standard
+// input and writes events to standard output, "version" tells what this engine is and can do.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"migration.assistant/engine/internal/files"
+	"migration.assistant/engine/internal/operations"
+	"migration.assistant/engine/internal/runner"
+	"migration.assistant/engine/internal/wire"
+)
+
+// version is set by the build: -ldflags "-X main.version=…".
+var version = "0.1.0"
+
+const usage = "usage: migration-engine run | version\n"
+
+// operationsHere has one line for each operation that this platform can do.
+func operationsHere() operations.Registry {
+	var registry operations.Registry
+	registry = append(registry, files.Operations()...)
+	return registry
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	switch os.Args[1] {
+	case "run":
+		if !runner.Run(version, operationsHere(), os.Stdin, os.Stdout) {
+			os.Exit(1)
+		}
+	case "version":
+		wire.NewEmitter(os.Stdout, func(error) { os.Exit(1) }).Hello(runner.Hello(version, operationsHere()))
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+	default:
+		fmt.Fprintf(os.Stderr, "unknown command %q\n%s", os.Args[1], usage)
+		os.Exit(2)
+	}
+}
