@@ -1,0 +1,286 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One table of cases for both executors of file_sync: same trees, changes, notices, counts and endings.
+
+Every case goes four ways: check, run, check, run.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import typing as t
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from .executors import EXECUTORS, Executor, Run, run
+from .trees import rsync_differences, settle, snapshot, stamp, temporaries, write
+
+
+def rule(action: str, regex: str, directories_only: bool = False) -> dict[str, t.Any]:
+    return {"action": action, "regex": regex, "directories_only": directories_only}
+
+
+@dataclass
+class Case:
+    """build(source, destination) makes both trees; equal: rsync finds no difference afterwards."""
+
+    name: str
+    build: t.Callable[[Path, Path], None]
+    parameters: dict[str, t.Any] = field(default_factory=dict)
+    equal: bool = True
+    ends: str = "result"
+    idempotent: bool = True
+
+
+def plain(source: Path, _destination: Path) -> None:
+    write(source / "index.html", b"<html>" * 100)
+    write(source / "empty", b"")
+    write(source / "a" / "b" / "c" / "deep.txt", b"deep", age=3)
+    (source / "empty directory").mkdir(mode=0o750)
+
+
+def odd_names(source: Path, _destination: Path) -> None:
+    names = [b"space name", b"-dash", b"quote'\"", b"line\nbreak", b"back\\slash", b"\xff\xfe", b"x" * 255, b" ", b"*?[]"]
+    for number, name in enumerate([*names, "Größe 価格 🛒".encode(), "e\u0301".encode(), "é".encode()]):
+        write(os.path.join(os.fsencode(source), name), name, age=number)
+    os.makedirs(os.path.join(os.fsencode(source), b"dir\xe9"))
+    write(os.path.join(os.fsencode(source), b"dir\xe9", b"f\x80"), b"x")
+
+
+def links(source: Path, _destination: Path) -> None:
+    write(source / "target")
+    (source / "relative").symlink_to("target")
+    (source / "dangling").symlink_to("no/where")
+    (source / "absolute").symlink_to("/etc/passwd")
+    (source / "to directory").symlink_to("/etc")
+    os.symlink(b"not-utf8-\xff", os.fsencode(source / "odd"))
+    for name in ("one", "two", "folder/three"):
+        (source / name).parent.mkdir(exist_ok=True)
+        if name == "one":
+            write(source / name, b"shared" * 1000)
+        else:
+            os.link(source / "one", source / name)
+
+
+def modes_and_owners(source: Path, _destination: Path) -> None:
+    for number, mode in enumerate((0o600, 0o644, 0o755, 0o4755, 0o2755, 0o400, 0o000)):
+        write(source / f"file-{mode:o}", bytes([number]), mode)
+    for mode in (0o700, 0o1777, 0o2755, 0o555):
+        (source / f"directory-{mode:o}").mkdir()
+        (source / f"directory-{mode:o}").chmod(mode)
+    if os.geteuid() == 0:
+        write(source / "owned")
+        os.chown(source / "owned", 1234, 4321)
+        os.chmod(source / "owned", 0o6755)
+        (source / "link").symlink_to("owned")
+        os.lchown(source / "link", 1234, 4321)
+        os.chown(source / "directory-700", 77, 88)
+
+
+def attributes(source: Path, _destination: Path) -> None:
+    write(source / "file")
+    (source / "directory").mkdir()
+    for path in (source / "file", source / "directory"):
+        try:
+            os.setxattr(path, "user.note", b"\x00binary\xff")
+        except OSError:
+            pytest.skip("this filesystem keeps no extended attributes")
+
+
+def special(source: Path, _destination: Path) -> None:
+    write(source / "file")
+    os.mkfifo(source / "fifo", 0o640)
+    with socket.socket(socket.AF_UNIX) as listener:
+        here = os.getcwd()
+        os.chdir(source)
+        try:
+            listener.bind("socket")
+        finally:
+            os.chdir(here)
+    for name in ("fifo", "socket"):
+        os.utime(source / name, ns=(stamp(1), stamp(1)))
+
+
+def sparse(source: Path, _destination: Path) -> None:
+    with open(source / "sparse", "wb") as stream:
+        stream.write(b"begin")
+        stream.seek(5 << 20)
+        stream.write(b"middle")
+        stream.truncate(9 << 20)
+    os.utime(source / "sparse", ns=(stamp(1), stamp(1)))
+
+
+def changed(source: Path, destination: Path) -> None:
+    """Everything that can differ between two trees, once."""
+    for root, age in ((source, 0), (destination, 100)):
+        write(root / "same", b"same", age=1)
+        write(root / "size differs", b"x" * (5 + age), age=1)
+        write(root / "time differs", b"xx", age=age)
+        write(root / "content differs, looks the same", b"new" if root is source else b"old", age=1)
+        write(root / "mode differs", b"m", 0o600 if age else 0o644, age=1)
+        (root / "directory mode differs").mkdir(mode=0o700 if age else 0o755)
+        (root / "link differs").symlink_to("here" if age else "there")
+        write(root / "kept" / "same", b"kept", age=2)
+    write(source / "file instead of link", b"file")
+    (destination / "file instead of link").symlink_to("same")
+    (source / "link instead of file").symlink_to("same")
+    write(destination / "link instead of file", b"file")
+    write(source / "directory instead of file" / "inside", b"i")
+    write(destination / "directory instead of file", b"file")
+    write(source / "file instead of empty directory", b"file")
+    (destination / "file instead of empty directory").mkdir()
+    os.symlink("/etc", destination / "directory instead of link")
+    write(source / "directory instead of link" / "passwd", b"ours")
+    write(source / "kept" / "new", b"new")
+
+
+def extra(source: Path, destination: Path) -> None:
+    plain(source, destination)
+    write(destination / "extra file", b"e")
+    write(destination / "extra" / "sub" / "file", b"e")
+    (destination / "extra" / "link").symlink_to("/etc")
+    write(destination / "a" / "b" / "more.txt", b"m")
+
+
+def in_the_way(source: Path, destination: Path) -> None:
+    write(source / "name", b"file")
+    write(source / "other", b"other")
+    write(destination / "name" / "inside" / "file", b"lost only with delete")
+
+
+def leftovers(source: Path, destination: Path) -> None:
+    plain(source, destination)
+    write(destination / ".migration-assistant-0123456789abcdef.tmp", b"half")
+    write(destination / "a" / ".migration-assistant-00000000000000ff.tmp", b"half")
+    write(destination / ".migration-assistant-not-ours.tmp", b"keep")
+    write(source / ".migration-assistant-fedcba9876543210.tmp", b"never copied")
+
+
+def relinked(source: Path, destination: Path) -> None:
+    """Hard links that are there, missing, and too many."""
+    for root in (source, destination):
+        write(root / "a", b"one" * 10, age=1)
+        write(root / "x", b"two" * 10, age=1)
+    os.link(source / "a", source / "b")
+    os.link(source / "a", source / "c")
+    os.link(destination / "a", destination / "b")
+    write(destination / "c", b"one" * 10, age=1)
+    os.link(source / "x", source / "y")
+    write(source / "p", b"apart", 0o600, age=1)
+    write(source / "q", b"apart", 0o644, age=1)
+    write(destination / "p", b"apart", 0o644, age=1)
+    os.link(destination / "p", destination / "q")
+
+
+def filtered(source: Path, destination: Path) -> None:
+    for root in (source, destination):
+        write(root / "keep.txt", b"k", age=1 if root is source else 2)
+        write(root / "skip.tmp", b"s" if root is source else b"destination's own")
+        write(root / "cache" / "c1", b"c" if root is source else b"destination's own")
+        write(root / "logs" / "old.log", b"l", age=1)
+    write(source / "cache2" / "sub" / "x.tmp", b"x")
+    write(source / "cache2" / "sub" / "y.txt", b"y")
+    write(destination / "gone.txt", b"gone")
+    write(destination / "gone" / "mine.tmp", b"protected")
+    write(destination / "gone" / "other.txt", b"gone")
+
+
+def large(source: Path, _destination: Path) -> None:
+    write(source / "large", bytes(range(256)) * 20_000, age=1)
+    write(source / "larger", bytes(reversed(range(256))) * 30_001, age=2)
+
+
+FILTERS = [rule("exclude", r"(?:.*/)?[^/]*\.tmp"), rule("exclude", r"cache", directories_only=True)]
+
+CASES = [
+    Case("plain", plain),
+    Case("plain, verified", plain, {"verify": True}),
+    Case("odd names", odd_names),
+    Case("links", links),
+    Case("links, not preserved", links, {"preserve": {"hard_links": False}}, equal=False),
+    Case("modes and owners", modes_and_owners),
+    Case("nothing preserved", modes_and_owners, {"preserve": {"permissions": False, "owner": False}}, equal=False),
+    Case("times not preserved", plain, {"preserve": {"timestamps": False}}, equal=False, idempotent=False),
+    Case("extended attributes", attributes),
+    Case("special files", special),
+    Case("special files, listed only", special, {"preserve": {"specials": False}}, equal=False),
+    Case("sparse", sparse, {"verify": True}),
+    Case("changed", changed, equal=False),
+    Case("changed, by content", changed, {"compare": "checksum", "verify": True}),
+    Case("extra entries stay", extra, equal=False),
+    Case("extra entries deleted", extra, {"delete": True, "max_delete": 5}),
+    Case("too many to delete", extra, {"delete": True, "max_delete": 4}, equal=False, ends="error"),
+    Case("directory in the way", in_the_way, equal=False, ends="error"),
+    Case("directory in the way, deleted", in_the_way, {"delete": True}),
+    Case("leftovers of a killed run", leftovers, equal=False),
+    Case("hard links repaired", relinked),
+    Case("filters", filtered, {"filters": FILTERS}, equal=False),
+    Case("filters with delete", filtered, {"filters": FILTERS, "delete": True}, equal=False),
+    Case("filters, first match wins", filtered, {"filters": [rule("include", r"skip\.tmp"), *FILTERS]}, equal=False),
+    Case(
+        "hidden but not protected",
+        filtered,
+        {"filters": [rule("hide", r"(?:.*/)?[^/]*\.tmp")], "delete": True},
+        equal=False,
+    ),
+    Case("protected", filtered, {"filters": [rule("protect", r"gone(?:/.*)?")], "delete": True}, equal=False),
+    Case("in chunks", large, {"chunk_size": 65536, "parallel_chunks": 3, "verify": True}),
+    Case("one file at a time", plain, {"parallel_files": 1}),
+    Case("many at a time", odd_names, {"parallel_files": 64}),
+    Case("with a bandwidth limit", large, {"bandwidth_limit": 200 << 20, "buffer_size": 4096}),
+]
+
+
+@pytest.fixture(params=CASES, ids=[case.name for case in CASES])
+def case(request: pytest.FixtureRequest) -> Case:
+    return t.cast(Case, request.param)
+
+
+def test_both_executors_do_the_same(case: Case, tmp_path: Path) -> None:
+    seen = {}
+    for executor in EXECUTORS:
+        source, destination = tmp_path / executor / "source", tmp_path / executor / "destination"
+        source.mkdir(parents=True)
+        destination.mkdir()
+        case.build(source, destination)
+        settle(source)
+        settle(destination)
+        seen[executor] = four_ways(case, executor, source, destination)
+    assert seen["go"] == seen["python"]
+
+
+def four_ways(case: Case, executor: Executor, source: Path, destination: Path) -> list[t.Any]:
+    roots = {source: "SOURCE", destination: "DESTINATION"}
+    parameters = {"source": str(source), "destination": str(destination), **case.parameters}
+    source_before, destination_before = snapshot(source), snapshot(destination)
+
+    check = run(executor, "file_sync", parameters, dry_run=True)
+    assert snapshot(destination) == destination_before, "a dry run wrote"
+    first = run(executor, "file_sync", parameters)
+    after = snapshot(destination)
+    again_check = run(executor, "file_sync", parameters, dry_run=True)
+    again = run(executor, "file_sync", parameters)
+
+    assert first.terminal["event"] == case.ends, first.terminal
+    assert changes(check) == changes(first), "the dry run predicted something else"
+    assert snapshot(source) == source_before, "the source was touched"
+    assert [name for name in temporaries(destination) if "not-ours" not in name] == []
+    if case.equal:
+        assert rsync_differences(source, destination) == ""
+    if case.idempotent and case.ends == "result":
+        assert (again_check.changes, again.changes) == ([], [])
+        assert not again.terminal["changed"]
+        assert snapshot(destination) == after
+    return [
+        [seen.comparable(roots) for seen in (check, first, again_check, again)],
+        after if case.idempotent else sorted(after),
+    ]
+
+
+def changes(seen: Run) -> list[tuple[str, str, str]]:
+    return sorted((event["action"], event["kind"], event["path"]) for event in seen.changes)
