@@ -51,6 +51,7 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
     candidates = [
         Candidate(str(found["path"]), str(found["origin"]), found.get("sha256"))
         for found in controller.get("candidates", ())
+        if found.get("platform") in (None, host_platform())
     ]
     sums = controller.get("sha256") or {}
     candidates.append(Candidate(cached_engine(), "the engine that was installed on this host", sums.get(host_platform())))
@@ -69,8 +70,13 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
     )
 
 
-def run_job(module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.Any]) -> Outcome:
-    """Run the job of a module; in check mode as a dry run. Ends the module with one clear line on failure."""
+def run_job(
+    module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.Any], **facts: t.Any
+) -> Outcome:
+    """Run the job of a module; in check mode as a dry run.
+
+    On failure it ends the module with one clear line, the result so far, and *facts*.
+    """
     params = module.params
     job = Job(
         operation=operation,
@@ -82,7 +88,7 @@ def run_job(module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.
     try:
         return _run_job(wish(params), job)
     except ExecutorUnavailable as exc:
-        module.fail_json(msg=str(exc), changed=False)
+        module.fail_json(msg=str(exc), changed=False, **facts)
     except JobFailed as exc:
         state = "a rerun goes on from what is done" if exc.resumable else "a rerun begins anew"
         written = exc.outcome.changed or exc.outcome.changes_count > 0
@@ -90,6 +96,7 @@ def run_job(module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.
             msg="%s%s" % (exc, " (%s)" % state if written and not module.check_mode else ""),
             error_code=exc.code,
             resumable=exc.resumable,
+            **facts,
             **as_result(module, exc.outcome),
         )
     raise AssertionError("fail_json returned")

@@ -1,0 +1,140 @@
+#!/usr/bin/python
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: transfer_plan
+short_description: Measure a source tree and tell which transfer method fits
+version_added: 0.1.0
+description:
+  - Counts the files of a tree and their sizes, and names the transfer method that fits, with the reason.
+  - Reads metadata only, opens no file, changes nothing.
+author:
+  - migration.assistant contributors
+extends_documentation_fragment:
+  - migration.assistant.attributes
+  - migration.assistant.attributes.files
+  - migration.assistant.executor
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+  platform:
+    platforms: posix
+options:
+  source:
+    description: Directory to measure.
+    type: path
+    required: true
+  filters:
+    description: Rules in rsync's notation, as in M(migration.assistant.file_sync).
+    type: list
+    elements: str
+    default: []
+  scope:
+    description:
+      - Where the destination is.
+      - V(local) on the same host, V(remote) on another host, V(cloud) both sides in object stores.
+    type: str
+    choices: [local, remote, cloud]
+    default: local
+  large_file_average:
+    description: Average file size above which large files are moved in chunks.
+    type: str
+    default: 100MB
+  many_files:
+    description: Number of files above which many small files are moved as one archive stream.
+    type: int
+    default: 10000
+  parallel_files:
+    description: Directories that are read at the same time.
+    type: int
+    default: 8
+"""
+
+EXAMPLES = r"""
+- name: Which method fits this site on its way to another host
+  migration.assistant.transfer_plan:
+    source: /srv/www
+    scope: remote
+  register: plan
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ plan.method.chosen }}: {{ plan.method.reason }}"
+"""
+
+RETURN = r"""
+method:
+  description: The method that fits, why, and the parameters that go with it.
+  returned: success
+  type: dict
+  sample:
+    chosen: hybrid_sync
+    reason: 3000 files of 16.2 KB on average
+    parameters: {parallel_files: 8}
+statistics:
+  description: Counts of entries by kind, sizes in bytes, and how the sizes are spread.
+  returned: success
+  type: dict
+  sample: {files_total: 3000, bytes_total: 49807360, largest_file: 5242880}
+executor:
+  description: Which executor measured.
+  returned: always
+  type: dict
+performance:
+  description: Performance facts of the measuring itself.
+  returned: always
+  type: dict
+notices:
+  description: Entries that could not be read.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.migration.assistant.plugins.module_utils import _job_module
+from ansible_collections.migration.assistant.plugins.module_utils._files import method, sync
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=dict(
+            _job_module.executor_argument_spec(),
+            source=dict(type="path", required=True),
+            filters=dict(type="list", elements="str", default=[]),
+            scope=dict(type="str", choices=["local", "remote", "cloud"], default="local"),
+            large_file_average=dict(type="str", default="100MB"),
+            many_files=dict(type="int", default=10000),
+            parallel_files=dict(type="int", default=8),
+        ),
+        supports_check_mode=True,
+    )
+    _job_module.check_alerts(module)
+    params = module.params
+    try:
+        thresholds = method.Thresholds.parse(params["large_file_average"], params["many_files"])
+        parameters = sync.measuring(params["source"], params["filters"], params["parallel_files"])
+    except sync.FileSyncError as exc:
+        module.fail_json(msg=str(exc))
+    outcome = _job_module.run_job(module, "file_statistics", parameters)
+    module.exit_json(
+        changed=False,
+        method=method.choose_method(outcome.statistics, thresholds, params["scope"]),
+        statistics=outcome.statistics,
+        executor=outcome.choice.as_result(),
+        performance=outcome.performance,
+        notices=_job_module.notices(module, outcome),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a run of the playbook did: as facts for machines, and as a few lines for people."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.migration.assistant.plugins.module_utils import _units
+from ansible_collections.migration.assistant.plugins.module_utils._version import VERSION
+
+Mapping = t.Mapping[str, t.Any]
+
+_KEPT = (
+    "changed",
+    "failed",
+    "msg",
+    "executor",
+    "method",
+    "statistics",
+    "performance",
+    "alerts",
+    "notices_count",
+    "changes_count",
+    "changes_file",
+    "verification",
+    "snapshot",
+    "samples",
+)
+_EXECUTORS = {"go": "Go engine", "python": "Python fallback"}
+
+
+def run_facts(files: t.Mapping[str, t.Sequence[Mapping]], databases: t.Mapping[str, t.Sequence[Mapping]]) -> dict[str, t.Any]:
+    """The facts of a run: {version, hosts: {HOST: {files: [...], databases: [...]}}}.
+
+    files and databases: per host the registered results of the modules' loops. Hosts without any are left out.
+    """
+    hosts = {}
+    for host in sorted({*files, *databases}):
+        moved = {
+            "files": [_item(result, "file_migration_item") for result in files.get(host) or ()],
+            "databases": [_item(result, "database_migration_item") for result in databases.get(host) or ()],
+        }
+        if moved["files"] or moved["databases"]:
+            hosts[host] = moved
+    return {"version": VERSION, "hosts": hosts}
+
+
+def summary(facts: Mapping) -> list[str]:
+    """A few readable lines per host: what moved, how fast, verified how."""
+    lines = []
+    for host, moved in facts["hosts"].items():
+        for item in moved["files"]:
+            lines += [f"{host}: files {item['source']} -> {item['destination']}", f"  {_files(item)}", *_footnotes(item)]
+        for item in moved["databases"]:
+            lines += [f"{host}: database {item['source']} -> {item['destination']}", f"  {_rows(item)}", *_footnotes(item)]
+    return lines or ["Nothing was to be moved."]
+
+
+def _item(result: Mapping, loop_variable: str) -> dict[str, t.Any]:
+    options = result.get(loop_variable) or {}
+    place = {side: _place(options.get(side)) for side in ("source", "destination")}
+    return {**place, **{key: result[key] for key in _KEPT if key in result}}
+
+
+def _place(side: t.Any) -> str:
+    """A path, or the name of a database; never a password."""
+    if isinstance(side, dict):
+        return str(side.get("database") or str(side.get("url", "")).rpartition("@")[2])
+    return str(side)
+
+
+def _files(item: Mapping) -> str:
+    counts, speed = item.get("statistics") or {}, item.get("performance") or {}
+    held = f"{counts.get('files_total', 0)} files, {_units.format_size(counts.get('bytes_total', 0))}"
+    if not item.get("changed"):
+        return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
+    done = f"{counts.get('files_copied', 0)} of {held} copied in {_seconds(speed)}"
+    if counts.get("bytes_copied"):
+        done += f" ({speed.get('transfer_rate_mbps', 0):.1f} MB/s)"
+    if counts.get("deleted"):
+        done += f", {counts['deleted']} entries deleted"
+    verified = counts.get("files_verified", 0)
+    return done + (f"; verified: {verified} files read back and compared" if verified else "; not verified")
+
+
+def _rows(item: Mapping) -> str:
+    counts, speed = item.get("statistics") or {}, item.get("performance") or {}
+    held = f"{counts.get('rows_total', 0)} rows in {counts.get('tables', 0)} tables"
+    if not item.get("changed"):
+        return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
+    written = sum(counts.get(name, 0) for name in ("rows_copied", "rows_inserted", "rows_updated"))
+    done = f"{written} of {held} written in {_seconds(speed)} ({speed.get('rows_per_second', 0):.0f} rows/s)"
+    verification = item.get("verification") or {}
+    level = verification.get("level", "none")
+    return done + (f"; verified: {level}" if level != "none" else "; not verified")
+
+
+def _footnotes(item: Mapping) -> list[str]:
+    executor = item.get("executor") or {}
+    used = executor.get("used", "")
+    notes = [f"  by the {_EXECUTORS.get(used, used)} {executor.get('version', '')} ({executor.get('reason', '')})"]
+    notes += [f"  ALERT: {alert['message']}" for alert in item.get("alerts") or ()]
+    if item.get("notices_count"):
+        notes.append(f"  {item['notices_count']} notices, see the facts")
+    return notes
+
+
+def _seconds(performance: Mapping) -> str:
+    return _units.format_duration(performance.get("duration_seconds", 0))

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Compare the executors with other tools: whole processes, in turn, medians of the ratios within each round.
+
+Usage: run.py [--rounds N] [--directory DIR] [SCENARIO ...]
+
+Scenarios: small_files, large_files, unchanged, sqlite. DIR (default /dev/shm) holds the trees; it says which
+filesystem is measured. Machines are noisy: read the ratios, not the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-linux-amd64"
+FALLBACK = "ansible_collections.migration.assistant.plugins.module_utils._fallback"
+ENVIRONMENT = dict(os.environ, PYTHONPATH=str(REPOSITORY / "build" / "collections"))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command line (run by a shell only where it needs a pipe) and what it reads on standard input."""
+
+    name: str
+    command: t.Sequence[str]
+    input: bytes = b""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """reset() makes what every run starts from; amount is what one run moves."""
+
+    name: str
+    contenders: t.Sequence[Contender]
+    reset: t.Callable[[], None]
+    amount: str
+
+
+def executors(operation: str, parameters: t.Mapping[str, t.Any]) -> list[Contender]:
+    job = {"protocol": 1, "id": "benchmark", "operation": operation, "parameters": dict(parameters)}
+    wire = json.dumps(job).encode("ascii") + b"\n"
+    return [
+        Contender("engine", [str(ENGINE), "run"], wire),
+        Contender("fallback", [sys.executable, "-m", FALLBACK], wire),
+    ]
+
+
+def files(name: str, directory: Path, count: int, size: int, fresh: bool = True) -> Scenario:
+    source, destination = directory / name / "source", directory / name / "destination"
+    content = random.Random(1).randbytes(size)
+    for number in range(count):
+        folder = source / f"{number % 100:02d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file-{number:06d}").write_bytes(content)
+
+    def reset() -> None:
+        if fresh:
+            shutil.rmtree(destination, ignore_errors=True)
+        elif not destination.exists():
+            subprocess.run(["cp", "-a", str(source), str(destination)], check=True)
+
+    rivals = [Contender("rsync -a", ["rsync", "-a", f"{source}/", f"{destination}/"])]
+    if fresh:
+        rivals.append(Contender("cp -a", ["cp", "-a", str(source), str(destination)]))
+    parameters = {"source": str(source), "destination": str(destination)}
+    amount = f"{count} files of {size} bytes, " + ("fresh destination" if fresh else "nothing to do")
+    return Scenario(name, [*executors("file_sync", parameters), *rivals], reset, amount)
+
+
+def sqlite(directory: Path) -> Scenario:
+    from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite as planner
+
+    folder = directory / "sqlite"
+    folder.mkdir()
+    source, destination = folder / "source.db", folder / "destination.db"
+    make_database(source, 1_000_000)
+
+    def reset() -> None:
+        for path in folder.glob("*destination.db*"):
+            path.unlink()
+
+    with planner.plan_for_benchmark(str(source), str(destination)) as parameters:
+        contenders = executors("database_migrate", parameters)
+    dump = Contender(".dump | sqlite3", ["sh", "-c", f"sqlite3 {source} .dump | sqlite3 {destination}"])
+    return Scenario("sqlite", [*contenders, dump], reset, "1 000 000 rows in 2 tables, 2 indexes, not verified")
+
+
+def make_database(path: Path, rows: int) -> None:
+    rng = random.Random(2)
+    with sqlite3.connect(path) as database:
+        database.executescript(
+            """
+            CREATE TABLE events (id INTEGER PRIMARY KEY, at TEXT, kind TEXT, amount REAL, note TEXT, payload BLOB);
+            CREATE TABLE tags (name TEXT, event INTEGER REFERENCES events (id), weight INTEGER);
+            CREATE INDEX events_at ON events (at);
+            CREATE INDEX tags_name ON tags (name, event);
+            """
+        )
+        database.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (n, f"2026-{n % 12 + 1:02d}-{n % 28 + 1:02d}", "kind %d" % (n % 7), rng.random(), "note é " * 4, b"x" * 24)
+                for n in range(rows // 2)
+            ),
+        )
+        database.executemany(
+            "INSERT INTO tags VALUES (?, ?, ?)",
+            (("tag %d" % (n % 997), n, None if n % 5 else n) for n in range(rows // 2)),
+        )
+    database.close()
+
+
+def measure(contender: Contender) -> float:
+    begin = time.perf_counter()
+    done = subprocess.run(
+        contender.command, input=contender.input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False
+    )
+    elapsed = time.perf_counter() - begin
+    if done.returncode != 0:
+        raise SystemExit(f"{contender.name} failed: {(done.stderr or done.stdout[-500:]).decode('utf-8', 'replace')}")
+    return elapsed
+
+
+def compare(scenario: Scenario, rounds: int) -> None:
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in scenario.contenders}
+    for number in range(rounds + 1):
+        # A rotating order, so that no contender always runs after the same one.
+        shift = number % len(scenario.contenders)
+        for contender in [*scenario.contenders[shift:], *scenario.contenders[:shift]]:
+            scenario.reset()
+            elapsed = measure(contender)
+            if number > 0:  # the first round warms the caches
+                seconds[contender.name].append(elapsed)
+    print(f"\n{scenario.name}: {scenario.amount}; {rounds} rounds")
+    print(f"  {'':<18}{'median s':>10}{'min':>8}{'max':>8}   engine is faster by (median, min-max of the rounds)")
+    for name, taken in seconds.items():
+        ratios = [other / own for other, own in zip(taken, seconds["engine"])]
+        spread = f"{statistics.median(ratios):6.2f}x  ({min(ratios):.2f}-{max(ratios):.2f})" if name != "engine" else ""
+        print(f"  {name:<18}{statistics.median(taken):>10.3f}{min(taken):>8.3f}{max(taken):>8.3f}   {spread}")
+
+
+def version_of(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--directory", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    options = parser.parse_args()
+    builders: dict[str, t.Callable[[Path], Scenario]] = {
+        "small_files": lambda directory: files("small_files", directory, 10_000, 10 * 1024),
+        "large_files": lambda directory: files("large_files", directory, 10, 100 * 1024 * 1024),
+        "unchanged": lambda directory: files("unchanged", directory, 10_000, 10 * 1024, fresh=False),
+        "sqlite": sqlite,
+    }
+    unknown = set(options.scenarios) - set(builders)
+    if unknown:
+        parser.error(f"unknown scenario {', '.join(sorted(unknown))}; choose from {', '.join(builders)}")
+    filesystem = version_of("stat", "-f", "-c", "%T", str(options.directory))
+    print(f"{os.cpu_count()} processors, Linux {platform.release()}, {filesystem} at {options.directory}")
+    print(f"{version_of('rsync', '--version')}; {version_of('cp', '--version')}; sqlite3 {version_of('sqlite3', '--version')[:6]}")
+    print(f"Python {platform.python_version()}; engine {json.loads(version_of(str(ENGINE), 'version'))['version']}")
+    for name in options.scenarios or builders:
+        with tempfile.TemporaryDirectory(prefix="migration-benchmark-", dir=options.directory) as directory:
+            compare(builders[name](Path(directory)), options.rounds)
+
+
+if __name__ == "__main__":
+    main()
