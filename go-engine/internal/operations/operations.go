@@ -62,7 +62,7 @@ func (s *Session) PartialFailure() error {
 		entries = "entry"
 	}
 	message := fmt.Sprintf("%d %s failed; the first: %s: %s", count, entries, s.firstPath, s.firstMessage)
-	return (&wire.Failure{Code: wire.PartialFailure, Message: message}).CanResume()
+	return &wire.Failure{Code: wire.PartialFailure, Message: message}
 }
 
 // Registry holds the operations of this engine.

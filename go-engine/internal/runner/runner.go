@@ -39,7 +39,7 @@ func Run(version string, registry operations.Registry, input io.Reader, output i
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	emitter := wire.NewEmitter(output, func(err error) {
-		cancel(wire.Fail(wire.Cancelled, "unable to write events: %w", err).CanResume())
+		cancel(wire.Fail(wire.Cancelled, "unable to write events: %w", err))
 	})
 	emitter.Hello(Hello(version, registry))
 	defer watchSignals(cancel)()
@@ -58,7 +58,7 @@ func Run(version string, registry operations.Registry, input io.Reader, output i
 	if job.Timeout > 0 {
 		timer := time.AfterFunc(job.Timeout, func() {
 			cancel(wire.Fail(wire.Timeout, "the job took longer than its limit of %g seconds",
-				job.Timeout.Seconds()).CanResume())
+				job.Timeout.Seconds()))
 		})
 		defer timer.Stop()
 	}
@@ -159,7 +159,7 @@ func watchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	go func() {
 		for range signals {
-			cancel(wire.Fail(wire.Cancelled, "the job was cancelled").CanResume())
+			cancel(wire.Fail(wire.Cancelled, "the job was cancelled"))
 		}
 	}()
 	return func() {
@@ -170,7 +170,7 @@ func watchSignals(cancel context.CancelCauseFunc) (stop func()) {
 
 func watchLifeline(lines io.Reader, cancel context.CancelCauseFunc) {
 	_, _ = io.Copy(io.Discard, lines)
-	cancel(wire.Fail(wire.Cancelled, "the job was cancelled: its standard input was closed").CanResume())
+	cancel(wire.Fail(wire.Cancelled, "the job was cancelled: its standard input was closed"))
 }
 
 func asFailure(ctx context.Context, err error) *wire.Failure {
@@ -181,5 +181,5 @@ func asFailure(ctx context.Context, err error) *wire.Failure {
 	if errors.As(err, &failure) {
 		return failure
 	}
-	return wire.Fail(wire.IOError, "%w", err).CanResume()
+	return wire.Fail(wire.IOError, "%w", err)
 }

@@ -145,7 +145,7 @@ func (e *Emitter) Error(failure *Failure, changed bool, statistics, performance 
 		line = appendText(append(line, `{"event":"error","code":`...), failure.Code)
 		line = appendText(append(line, `,"message":`...), failure.Message)
 		line = appendPath(line, "path", failure.Path)
-		line = strconv.AppendBool(append(line, `,"resumable":`...), failure.Resumable)
+		line = strconv.AppendBool(append(line, `,"resumable":`...), failure.Resumable())
 		return appendOutcome(line, changed, statistics, performance)
 	})
 }

@@ -31,13 +31,12 @@ const (
 )
 
 // Failure is an error that the protocol can tell: it ends a job, with a code, one clear line and, where one is
-// concerned, a path. Resumable says that a rerun goes on from what is done.
+// concerned, a path.
 type Failure struct {
-	Code      string
-	Message   string
-	Path      Path
-	Resumable bool
-	Cause     error
+	Code    string
+	Message string
+	Path    Path
+	Cause   error
 }
 
 // Fail makes a Failure; %w keeps the cause.
@@ -52,10 +51,13 @@ func (f *Failure) At(path Path) *Failure {
 	return f
 }
 
-// CanResume marks the failure as resumable.
-func (f *Failure) CanResume() *Failure {
-	f.Resumable = true
-	return f
+// Resumable says whether a rerun goes on from what is done.
+func (f *Failure) Resumable() bool {
+	switch f.Code {
+	case Cancelled, Timeout, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError:
+		return true
+	}
+	return false
 }
 
 func (f *Failure) Error() string { return f.Message }
