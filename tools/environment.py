@@ -14,8 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -112,16 +112,17 @@ def main_python() -> str:
     wanted = os.environ.get("PYTHON")
     names = [wanted] if wanted else ["python3", *(f"python3.{minor}" for minor in range(20, 10, -1))]
     found = [(name, probed) for name in names if (probed := _probe(name))]
-    for name, (number, has_venv) in found:
-        if number >= OLDEST_CONTROLLER and has_venv:
-            return name
-    for name, (number, _) in found:
-        if number >= OLDEST_CONTROLLER:
-            raise SetupError(
-                f"{name} cannot make virtual environments: install the package "
-                f"python{number[0]}.{number[1]}-venv (Debian, Ubuntu), or name another Python: make PYTHON=…"
-            )
-    have = ", ".join(f"{name} is {number[0]}.{number[1]}" for name, (number, _) in found) or "there is none"
+    new_enough = [(name, number, has_venv) for name, (number, has_venv) in found if number >= OLDEST_CONTROLLER]
+    usable = [name for name, number, has_venv in new_enough if has_venv]
+    if usable:
+        return usable[0]
+    if new_enough:
+        name, (major, minor), has_venv = new_enough[0]
+        raise SetupError(
+            f"{name} cannot make virtual environments: install the package python{major}.{minor}-venv "
+            "(Debian, Ubuntu), or name another Python: make PYTHON=…"
+        )
+    have = ", ".join(f"{name} is {number[0]}.{number[1]}" for name, (number, has_venv) in found) or "there is none"
     raise SetupError(f"Python 3.11 or newer is needed ({have}): install it, or name one: make PYTHON=…")
 
 
@@ -197,9 +198,9 @@ def _runs(venv: Path) -> bool:
 
 def ensure_system_packages(packages: dict[str, str]) -> None:
     """Install Debian packages for the commands that are missing. *packages*: command -> its packages."""
-    missing = sorted({
-        package for command, names in packages.items() if shutil.which(command) is None for package in names.split()
-    })
+    missing = sorted(
+        {package for command, names in packages.items() if shutil.which(command) is None for package in names.split()}
+    )
     if not missing:
         return
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]

@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return the changed status that a run would have, without changing anything.
+    description: Can run in C(check_mode) and return the changed status that a run would have; changes nothing then.
   diff_mode:
     description: Returns what changed, or would change in check mode, when in diff mode.
   idempotent:

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which gates there are: what each runs, where, and how its output is counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import counts
+from engine import find_go, go_environment
+from environment import BUILD, COLLECTIONS, ROOT, VENV, all_pythons
+
+VENVS = BUILD / "venvs"
+STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
+NEWEST_CORE = (3, 12)
+MODULE_SIDE = ((3, 8), (3, 9), (3, 10))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment to test in. *controller*: it has an ansible-core to run playbooks with."""
+
+    name: str
+    path: Path
+    python: str
+    files: tuple[str, ...]
+    constraint: str | None = None
+    controller: bool = True
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One command; it passed if the command succeeded and at least one test ran."""
+
+    name: str
+    group: str
+    command: Sequence[str | Path]
+    count: Callable[[str, bool], counts.Counts] = counts.whole
+    cwd: Path = ROOT
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def environments() -> tuple[list[Environment], list[str]]:
+    """The environments to test in besides .venv, and what could not be tested since its Python is not here."""
+    pythons = all_pythons()
+    main = next(VENV.glob("lib/python3.*")).name.removeprefix("python")
+    main_version = tuple(int(part) for part in main.split("."))
+    found = []
+    if (3, 11) in pythons:
+        python = pythons[3, 11]
+        found.append(Environment("py3.11-core2.18", VENVS / "py3.11-core2.18", python, ("core-2.18.txt",)))
+    for version, python in pythons.items():
+        name = f"py{version[0]}.{version[1]}"
+        if version in MODULE_SIDE:
+            found.append(Environment(name, VENVS / name, python, ("unit.txt",), controller=False))
+        elif version >= (3, 11) and version != main_version:
+            found.append(Environment(name, VENVS / name, python, ("run.txt", "unit.in"), "test.txt"))
+    wanted = {(3, 8): "modules on 3.8", (3, 9): "modules on 3.9", (3, 11): "ansible-core 2.18 and 2.19 on 3.11"}
+    wanted |= {(3, 12): "the newest ansible-core on 3.12", (3, 13): "the newest ansible-core on 3.13"}
+    missing = [what for version, what in wanted.items() if version not in pythons and version != main_version]
+    return found, missing
+
+
+def all_gates(others: list[Environment]) -> list[Gate]:
+    """Every gate, those that take longest first, so that the last ones to end are short."""
+    controllers = [environment for environment in others if environment.controller]
+    newest = [environment for environment in controllers if environment.name == "py3.13"]
+    newest = newest or [environment for environment in controllers if "core" not in environment.name][-1:]
+    return [
+        *_sanity([Environment("main", VENV, "", ()), *newest]),
+        *_molecule(),
+        *_integration(controllers),
+        *_go(),
+        *_python(others),
+        *_content(),
+        *_lint(),
+    ]
+
+
+def _tool(name: str) -> Path:
+    return VENV / "bin" / name
+
+
+def _script(name: str, *arguments: str | Path) -> list[str | Path]:
+    return [_tool("python"), ROOT / "tools" / name, *arguments]
+
+
+def _ansible() -> dict[str, str]:
+    """For tools that start ansible themselves: ours, with nothing of it in the user's home."""
+    path = os.pathsep.join([str(VENV / "bin"), os.environ["PATH"]])
+    return {"PATH": path, "ANSIBLE_HOME": str(BUILD / "ansible"), "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+
+
+def _sanity(where: list[Environment]) -> list[Gate]:
+    return [Gate(f"sanity-{one.name}", "sanity", _script("sanity.py", one.path), counts.sanity) for one in where]
+
+
+def _molecule() -> list[Gate]:
+    env = {**_ansible(), "MOLECULE_EPHEMERAL_DIRECTORY": str(BUILD / "molecule")}
+    return [Gate("molecule", "molecule", [_tool("molecule"), "test"], env=env)]
+
+
+def _integration(controllers: list[Environment]) -> list[Gate]:
+    gates = [Gate("integration", "integration", _script("integration.py", VENV), counts.pytest)]
+    gates += [
+        Gate(f"integration-{one.name}", "integration", _script("integration.py", one.path), counts.pytest)
+        for one in controllers
+    ]
+    pythons = all_pythons()
+    gates += [
+        Gate(
+            f"integration-target-py{version[0]}.{version[1]}",
+            "integration",
+            _script("integration.py", VENV, "--target-python", pythons[version], "--only", "file_sync"),
+            counts.pytest,
+        )
+        for version in MODULE_SIDE[:1]
+        if version in pythons and _main_runs_on_python_38()
+    ]
+    return gates
+
+
+def _main_runs_on_python_38() -> bool:
+    """ansible-core 2.19, the newest for Python 3.11, still supports managed hosts with Python 3.8."""
+    return bool(list(VENV.glob("lib/python3.11")))
+
+
+def _go() -> list[Gate]:
+    go = find_go()
+    sources = ROOT / "go-engine"
+    env = {**go_environment(go), "CGO_ENABLED": "1"}
+    static = f"{go} run {STATICCHECK} ./... && {go} run {STATICCHECK} -tags failpoints ./..."
+    unformatted = 'files=$(gofmt -l .) && echo "$files" && test -z "$files"'
+    return [
+        Gate("go-test", "unit", [go, "test", "-race", "-v", "./..."], counts.go_test, sources, env),
+        Gate("staticcheck", "lint", ["sh", "-c", static], cwd=sources, env=env),
+        Gate("go-vet", "lint", [go, "vet", "./..."], cwd=sources, env=env),
+        Gate("gofmt", "lint", ["sh", "-c", unformatted], cwd=sources, env=env),
+    ]
+
+
+def _python(others: list[Environment]) -> list[Gate]:
+    gates = []
+    for group in ("conformance", "unit"):
+        for one in [Environment("", VENV, "", ()), *others]:
+            name = f"{group}-{one.name}".rstrip("-")
+            pytest = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider", f"tests/{group}"]
+            gates.append(Gate(name, group, pytest, counts.pytest))
+    return gates
+
+
+def _content() -> list[Gate]:
+    """The collection as its users get it."""
+    syntax: list[str | Path] = [_tool("ansible-playbook"), "--syntax-check", *sorted(ROOT.glob("playbooks/*.yml"))]
+    return [
+        Gate("collection", "collection", _script("collection.py"), counts.pytest),
+        Gate("ansible-lint", "lint", [_tool("ansible-lint")], env=_ansible()),
+        Gate("changelog", "lint", [_tool("antsibull-changelog"), "lint"], env=_ansible()),
+        Gate("syntax-check", "lint", syntax, env=_ansible()),
+    ]
+
+
+def _lint() -> list[Gate]:
+    yaml = [
+        ".ansible-lint",
+        ".yamllint",
+        "changelogs",
+        "extensions",
+        "galaxy.yml",
+        "meta",
+        "playbooks",
+        "roles",
+        "tests",
+    ]
+    mypy_path = {"MYPYPATH": str(COLLECTIONS), "PATH": os.environ["PATH"]}
+    return [
+        Gate("mypy", "lint", [_tool("mypy")], env=mypy_path),
+        Gate("mypy-tools", "lint", [_tool("mypy"), "--strict", "tools"]),
+        Gate("ruff-check", "lint", [_tool("ruff"), "check"]),
+        Gate("ruff-format", "lint", [_tool("ruff"), "format", "--check"]),
+        Gate("yamllint", "lint", [_tool("yamllint"), "--strict", *[name for name in yaml if (ROOT / name).exists()]]),
+    ]

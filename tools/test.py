@@ -1,0 +1,134 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run the gates: test.py all, or test.py with names of gates or of their groups (lint, unit, sanity …).
+
+Each gate writes build/test-logs/NAME.log. The last line counts every test of every gate.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from counts import Counts
+from engine import this_platform
+from environment import BUILD, ROOT, SetupError, ensure_venv, fail, only_one, say
+from gates import Environment, Gate, all_gates, environments
+from setup import prepare_test
+
+LOGS = BUILD / "test-logs"
+_TAIL = 40
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or ["all"]
+    started = time.monotonic()
+    try:
+        prepare_test()
+        others, missing = environments()
+        gates = [gate for gate in all_gates(others) if {"all", gate.name, gate.group} & set(wanted)]
+        known = {"all", *(gate.name for gate in all_gates(others)), *(gate.group for gate in all_gates(others))}
+        for name in wanted:
+            if name not in known:
+                fail(f"there is no gate or group of gates named {name}; there are: {', '.join(sorted(known))}")
+        prepare_environments([one for one in others if _used(one, gates)])
+    except SetupError as exc:
+        fail(exc)
+    say(f"{len(gates)} gates on {this_platform()}, each with its output in {LOGS.relative_to(ROOT)}")
+    total, broken = run_gates(gates)
+    for what in missing:
+        say(f"not tested, since that Python is not on this machine: {what}")
+    say(f"{len(gates) - len(broken)} of {len(gates)} gates passed in {time.monotonic() - started:.0f} s")
+    if broken:
+        say(f"failed: {', '.join(sorted(broken))}")
+    say(str(total))
+    sys.exit(1 if broken or not total.passed else 0)
+
+
+def _used(environment: Environment, gates: list[Gate]) -> bool:
+    return any(str(environment.path) in str(part) for gate in gates for part in gate.command)
+
+
+def prepare_environments(wanted: list[Environment]) -> None:
+    with only_one(), ThreadPoolExecutor(max_workers=_slots()) as pool:
+        jobs = [pool.submit(_prepare, one) for one in wanted]
+        for job in jobs:
+            job.result()
+
+
+def _prepare(one: Environment) -> None:
+    ensure_venv(one.path, lambda: one.python, *one.files, constraint=one.constraint)
+
+
+def run_gates(gates: list[Gate]) -> tuple[Counts, set[str]]:
+    """Run the gates side by side. Gives the sum of their counts and the names of those that failed."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total, broken = Counts(), set()
+    with ThreadPoolExecutor(max_workers=_slots()) as pool:
+        jobs = {pool.submit(run_gate, gate): gate for gate in gates}
+        for job in as_completed(jobs):
+            gate = jobs[job]
+            counted, problem, seconds = job.result()
+            total += counted
+            say(f"{'FAILED' if problem else 'ok':7}{gate.name:32}{seconds:6.1f} s  {counted}")
+            if problem:
+                broken.add(gate.name)
+                show_failure(gate, problem)
+    return total, broken
+
+
+def run_gate(gate: Gate) -> tuple[Counts, str, float]:
+    """Counts, why the gate failed (empty if it did not), and seconds."""
+    started = time.monotonic()
+    log = _log(gate)
+    with open(log, "w", encoding="utf-8") as stream:
+        try:
+            code = subprocess.run(
+                [str(part) for part in gate.command],
+                cwd=gate.cwd,
+                env={**os.environ, "PY_COLORS": "0", "NO_COLOR": "1", **gate.env},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                check=False,
+            ).returncode
+        except OSError as exc:
+            stream.write(f"{exc}\n")
+            code = 127
+    counted = gate.count(log.read_text(encoding="utf-8", errors="replace"), code == 0)
+    problem = ""
+    if code != 0:
+        problem = f"exit code {code}"
+        counted = counted if counted.failed else counted + Counts(failed=1)
+    elif counted.failed:
+        problem = "tests failed"
+    elif not counted.passed:
+        problem = "it ran no test"
+        counted = counted + Counts(failed=1)
+    return counted, problem, time.monotonic() - started
+
+
+def show_failure(gate: Gate, problem: str) -> None:
+    lines = _log(gate).read_text(encoding="utf-8", errors="replace").splitlines()
+    say(f"---- {gate.name}: {problem}; the end of {_log(gate).relative_to(ROOT)}:")
+    for line in lines[-_TAIL:]:
+        say(f"    {line}")
+    say("----")
+
+
+def _log(gate: Gate) -> Path:
+    return LOGS / f"{gate.name}.log"
+
+
+def _slots() -> int:
+    return max(2, os.cpu_count() or 2)
+
+
+if __name__ == "__main__":
+    main()
