@@ -29,11 +29,11 @@ lint unit conformance integration sanity molecule collection:
 
 .PHONY: acceptance
 acceptance: ## tests that are too long for make test
-	@$(PYTHON3) tools/setup.py test && .venv/bin/python -m pytest tests/acceptance $(ARGS)
+	@$(PYTHON3) tools/setup.py test engine && .venv/bin/python -m pytest tests/acceptance $(ARGS)
 
 .PHONY: benchmark
 benchmark: ## compare engine and fallback with other tools
-	@$(PYTHON3) tools/setup.py test && .venv/bin/python tests/benchmarks/run.py $(ARGS)
+	@$(PYTHON3) tools/setup.py test engine && .venv/bin/python tests/benchmarks/run.py $(ARGS)
 
 .PHONY: engine
 engine: ## build the engine

@@ -90,7 +90,7 @@ def install() -> str:
 
 
 def imports() -> str:
-    command = [VENV / "bin" / "python", "-c", _IMPORT, INSTALLED]
+    command: list[str | Path] = [VENV / "bin" / "python", "-c", _IMPORT, INSTALLED]
     env = {**os.environ, "PYTHONPATH": str(INSTALLED)}
     return run(command, env).strip().splitlines()[-1]
 

@@ -44,6 +44,10 @@ class Gate:
     cwd: Path = ROOT
     env: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def needs_engine(self) -> bool:
+        return self.group not in ("lint", "sanity")
+
 
 def environments() -> tuple[list[Environment], list[str]]:
     """The environments to test in besides .venv, and what could not be tested since its Python is not here."""
@@ -146,11 +150,12 @@ def _go() -> list[Gate]:
 
 def _python(others: list[Environment]) -> list[Gate]:
     gates = []
+    env = {"GO": find_go()}
     for group in ("conformance", "unit"):
         for one in [Environment("", VENV, "", ()), *others]:
             name = f"{group}-{one.name}".rstrip("-")
-            pytest = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider", f"tests/{group}"]
-            gates.append(Gate(name, group, pytest, counts.pytest))
+            pytest: list[str | Path] = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider", f"tests/{group}"]
+            gates.append(Gate(name, group, pytest, counts.pytest, env=env))
     return gates
 
 

@@ -71,7 +71,7 @@ def prepare_home(home: Path, venv: Path) -> Path:
         script = cache / f"get_pip_{number.replace('.', '_')}.py"
         if not script.exists():
             wheels = home / "wheels"
-            pip = [
+            pip: list[str | Path] = [
                 venv / "bin" / "python",
                 "-m",
                 "pip",

@@ -45,16 +45,16 @@ def prepare_run() -> None:
 
 
 def prepare_test() -> None:
-    """Everything that the tests need; here a missing engine is an error."""
+    """Everything that the tests need, but the engine."""
     with only_one():
         link_collection()
         ensure_venv(VENV, main_python, "run.txt")
         ensure_venv(VENV, main_python, "test.txt")
         ensure_system_packages(TEST_COMMANDS)
-    prepare_engine()
 
 
 def prepare_engine() -> None:
+    """The engine; that it cannot be built is an error here."""
     with only_one():
         ensure_venv(VENV, main_python, "run.txt")
         try:
@@ -64,11 +64,12 @@ def prepare_engine() -> None:
 
 
 if __name__ == "__main__":
-    prepare = {"run": prepare_run, "engine": prepare_engine, "test": prepare_test}.get(" ".join(sys.argv[1:]))
-    if prepare is None:
-        fail("usage: setup.py run|engine|test")
-    else:
-        try:
-            prepare()
-        except SetupError as error:
-            fail(error)
+    steps = {"run": prepare_run, "engine": prepare_engine, "test": prepare_test}
+    wanted = sys.argv[1:]
+    if not wanted or set(wanted) - set(steps):
+        fail(f"usage: setup.py {'|'.join(steps)} …")
+    try:
+        for name in wanted:
+            steps[name]()
+    except SetupError as error:
+        fail(error)

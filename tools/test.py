@@ -20,7 +20,7 @@ from counts import Counts
 from engine import this_platform
 from environment import BUILD, ROOT, SetupError, ensure_venv, fail, only_one, say
 from gates import Environment, Gate, all_gates, environments
-from setup import prepare_test
+from setup import prepare_engine, prepare_test
 
 LOGS = BUILD / "test-logs"
 _TAIL = 40
@@ -37,6 +37,8 @@ def main() -> None:
         for name in wanted:
             if name not in known:
                 fail(f"there is no gate or group of gates named {name}; there are: {', '.join(sorted(known))}")
+        if any(gate.needs_engine for gate in gates):
+            prepare_engine()
         prepare_environments([one for one in others if _used(one, gates)])
     except SetupError as exc:
         fail(exc)
