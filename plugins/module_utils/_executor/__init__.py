@@ -12,7 +12,7 @@ Knows no domain and nothing of Ansible.
 from __future__ import annotations
 
 from .outcome import JobFailed, Outcome
-from .run import Job, run_job
+from .run import Job, describe, run_job
 from .selection import Candidate, Choice, ExecutorUnavailable, Wish, cached_engine, choose, host_platform
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Wish",
     "cached_engine",
     "choose",
+    "describe",
     "host_platform",
     "run_job",
 ]

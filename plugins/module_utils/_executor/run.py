@@ -65,6 +65,28 @@ def run_job(wish: Wish, job: Job, on_progress: t.Optional[t.Callable[[Event], No
         return _run_fallback(choice, job, on_progress, cancellation.requested)
 
 
+def describe(wish: Wish) -> t.Tuple[Choice, t.Dict[str, t.Any], t.Dict[str, t.Any]]:
+    """The executor that would run, and what the engine ({} where it cannot run) and the fallback say of themselves.
+
+    Raises ExecutorUnavailable.
+    """
+    from .. import _fallback
+
+    choice = choose(wish)
+    engine: t.Dict[str, t.Any] = {}
+    if choice.used == "go":
+        try:
+            with Engine(choice.path or "") as process:
+                engine = _description(process.handshake())
+        except HandshakeError as exc:
+            choice = after_refusal(wish, str(exc))
+    return choice, engine, _description(_fallback.hello())
+
+
+def _description(hello: Event) -> t.Dict[str, t.Any]:
+    return {key: value for key, value in hello.items() if key != "event"}
+
+
 def _run_engine(
     choice: Choice, job: Job, on_progress: t.Optional[t.Callable[[Event], None]], cancelled: t.Callable[[], bool]
 ) -> Outcome:
