@@ -18,7 +18,7 @@ from environment import BUILD, COLLECTIONS, ROOT, VENV, all_pythons
 VENVS = BUILD / "venvs"
 STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 NEWEST_CORE = (3, 12)
-MODULE_SIDE = ((3, 8), (3, 9), (3, 10))
+MODULE_SIDE = ((3, 8), (3, 9))
 
 
 @dataclass(frozen=True)
