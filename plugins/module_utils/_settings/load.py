@@ -53,10 +53,8 @@ def load_text(content: str, name: str) -> Loaded:
         loader = yaml.SafeLoader(content)
         try:
             root = loader.get_single_node()
-            if root is None:
-                return Loaded({}, [])
             builder = _Builder(loader, name)
-            tree = builder.build(root, "")
+            tree = builder.build(root, "") if root is not None else None
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as exc:
@@ -66,6 +64,8 @@ def load_text(content: str, name: str) -> Loaded:
         raise SettingsError([f"{name}, line {line}: not valid YAML: {exc.reason}"]) from exc
     except RecursionError as exc:
         raise SettingsError([f"{name}: not usable: nested too deeply"]) from exc
+    if tree is None:
+        return Loaded({}, [])
     if not isinstance(tree, dict):
         raise SettingsError([f"{name}, line 1: must be a mapping of sections such as 'performance:'"])
     return Loaded(tree, builder.notes)
