@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple
 
+from . import sqlite
 from ._context import Context
 
 
@@ -22,4 +23,6 @@ class Operation(NamedTuple):
     available: Callable[[], bool]
 
 
-OPERATIONS: Dict[str, Operation] = {}
+OPERATIONS: Dict[str, Operation] = {
+    "database_migrate": Operation(sqlite.validate, sqlite.run, sqlite.available),
+}
