@@ -48,13 +48,14 @@ class _Output:
 
 
 class _Signals:
-    """Before the job SIGTERM and SIGINT raise; while it runs they cancel it."""
+    """Before the job the signals that end a process raise; while it runs they cancel it."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self.job_runs = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._handle)
 
     def _handle(self, _number: int, _frame: object) -> None:
         self._stop.set()

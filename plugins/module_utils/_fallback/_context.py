@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from ._errors import ItemError, JobError, reason
 from ._meter import Meter
@@ -33,13 +33,14 @@ class Context:
         emit: Callable[[Event], None],
         cancelled: Callable[[], bool],
         timeout: float = 0,
+        meter: Optional[Meter] = None,
     ) -> None:
         self.parameters = parameters
         self.dry_run = dry_run
-        self.meter = Meter()
+        self.meter = meter or Meter()
         self.statistics: Dict[str, Any] = {}
         self.changes = 0
-        self.first_failure: Optional[str] = None
+        self.first_failure: Optional[Tuple[str, str]] = None
         self.emit_error: Optional[BaseException] = None
         self._emit = emit
         self._lock = threading.Lock()
@@ -85,13 +86,18 @@ class Context:
         message = reason(error)
         with self._lock:
             self.meter.error_count += 1
-            if self.first_failure is None:
-                self.first_failure = "%s: %s" % (path, message)
+            # The first by path and not by time, so that the same tree always gives the same message.
+            if self.first_failure is None or path < self.first_failure[0]:
+                self.first_failure = (path, message)
             self._send({"event": "warning", "code": code, "message": message, "path": path})
 
-    def failure_summary(self) -> str:
+    def partial_failure(self) -> Optional[JobError]:
+        """What ends a job in which entries failed."""
+        if self.first_failure is None:
+            return None
         count = self.meter.error_count
-        return "%d %s failed; the first: %s" % (count, "entry" if count == 1 else "entries", self.first_failure)
+        noun = "entry" if count == 1 else "entries"
+        return JobError("partial_failure", "%d %s failed; the first: %s: %s" % ((count, noun) + self.first_failure))
 
     def check(self) -> None:
         """Raise when the job is no longer wanted or its time is over."""

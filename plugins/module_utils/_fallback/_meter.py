@@ -18,24 +18,18 @@ MEBIBYTE = 1048576
 
 
 class Tally:
-    """Counters of one worker. Only that worker writes them, so they need no lock."""
+    """Counters of one worker. Only that worker writes them, so they need no lock.
 
-    __slots__ = (
-        "bytes_done",
-        "bytes_total",
-        "bytes_transferred",
-        "files_copied",
-        "items_done",
-        "items_total",
-        "retries",
-    )
+    ``bytes_done`` are the bytes written, ``bytes_total`` those that are to be written, as far as known.
+    """
+
+    __slots__ = ("bytes_done", "bytes_total", "files_copied", "items_done", "items_total", "retries")
 
     def __init__(self) -> None:
         self.items_done = 0
         self.items_total = 0
         self.bytes_done = 0
         self.bytes_total = 0
-        self.bytes_transferred = 0
         self.files_copied = 0
         self.retries = 0
 
@@ -54,6 +48,7 @@ class Meter:
         self.current: Optional[str] = None
         self.error_count = 0
         self.concurrent_operations = 0
+        self._in_work = 0
         self.rows_copied: Optional[int] = None
 
     def tally(self) -> Tally:
@@ -66,6 +61,17 @@ class Meter:
     def total(self, name: str) -> int:
         with self._lock:
             return sum(getattr(tally, name) for tally in self._tallies)
+
+    def begin(self) -> None:
+        """Count one more file, table or chunk in work; ``end`` counts it off."""
+        with self._lock:
+            self._in_work += 1
+            if self._in_work > self.concurrent_operations:
+                self.concurrent_operations = self._in_work
+
+    def end(self) -> None:
+        with self._lock:
+            self._in_work -= 1
 
     def elapsed(self) -> float:
         return time.monotonic() - self._started
@@ -96,7 +102,7 @@ class Meter:
     def performance(self) -> Dict[str, Any]:
         """The figures of the whole job, as the protocol's ``performance`` object."""
         duration = max(self.elapsed(), 1e-6)
-        transferred = self.total("bytes_transferred")
+        transferred = self.total("bytes_done")
         result: Dict[str, Any] = {
             "files_copied": self.total("files_copied"),
             "bytes_transferred": transferred,

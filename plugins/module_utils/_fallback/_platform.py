@@ -40,6 +40,15 @@ def own_groups() -> FrozenSet[int]:
     return frozenset(os.getgroups()) | {os.getegid()}
 
 
+def read_into(descriptor: int, part: memoryview, position: int) -> int:
+    """Read at ``position`` into ``part``; the number of bytes read."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [part], position)
+    data = os.pread(descriptor, len(part), position)
+    part[: len(data)] = data
+    return len(data)
+
+
 def name() -> str:
     """Operating system and architecture in Go's terms, such as ``linux-amd64``."""
     machine = platform.machine()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from . import sqlite
+from . import files, sqlite
 from ._context import Context
 
 
@@ -24,5 +24,7 @@ class Operation(NamedTuple):
 
 
 OPERATIONS: Dict[str, Operation] = {
+    "file_sync": Operation(files.validate_sync, files.synchronize, files.available),
+    "file_statistics": Operation(files.validate_statistics, files.gather_statistics, files.available),
     "database_migrate": Operation(sqlite.validate, sqlite.run, sqlite.available),
 }

@@ -16,7 +16,7 @@ from .._version import PROTOCOL, VERSION
 from . import _platform
 from ._context import Context, Event
 from ._errors import JobError, reason
-from ._meter import Ticker
+from ._meter import Meter, Ticker
 from ._registry import OPERATIONS
 from ._validate import Field, any_object, bad_job, boolean, integer, number, read_object, text
 
@@ -59,6 +59,7 @@ def run(job: Dict[str, Any], emit: Callable[[Event], None], cancelled: Callable[
 
 def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> bool:
     """Like ``run`` without ``hello``; returns whether the job ended with ``result``."""
+    meter = Meter()
     context: Optional[Context] = None
     try:
         job = read_object(job, "job", JOB_FIELDS)
@@ -71,15 +72,16 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
                 "the Python fallback cannot do %s on %s" % (job["operation"], _platform.name()),
             )
         parameters = operation.validate(job["parameters"])
-        context = Context(parameters, job["dry_run"], emit, cancelled, job["timeout"])
-        with Ticker(context.meter, context.emit, job["progress_interval"], job["sample_interval"]):
+        context = Context(parameters, job["dry_run"], emit, cancelled, job["timeout"], meter)
+        with Ticker(meter, context.emit, job["progress_interval"], job["sample_interval"]):
             operation.run(context)
-        if context.first_failure is not None:
-            raise JobError("partial_failure", context.failure_summary())
+        failure = context.partial_failure()
+        if failure is not None:
+            raise failure
     except Exception as error:
         if context is not None and context.emit_error is not None:
             raise context.emit_error from error
-        emit(_error_event(error, context))
+        emit(_error_event(error, context, meter))
         return False
     emit(
         {
@@ -87,13 +89,13 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
             "operation": job["operation"],
             "changed": context.changes > 0,
             "statistics": context.statistics,
-            "performance": context.meter.performance(),
+            "performance": meter.performance(),
         }
     )
     return True
 
 
-def _error_event(error: Exception, context: Optional[Context]) -> Event:
+def _error_event(error: Exception, context: Optional[Context], meter: Meter) -> Event:
     failure = _as_job_error(error)
     event: Event = {
         "event": "error",
@@ -106,7 +108,7 @@ def _error_event(error: Exception, context: Optional[Context]) -> Event:
         event["path"] = failure.path
     if context is not None:
         event["statistics"] = context.statistics
-        event["performance"] = context.meter.performance()
+    event["performance"] = meter.performance()
     return event
 
 

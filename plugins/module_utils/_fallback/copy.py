@@ -1,0 +1,215 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""Moves the bytes of one file: as a reflink, inside the kernel, or by read and write."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from typing import Callable, Iterator, List, Optional, Set, Tuple
+
+from . import _platform
+from ._context import Context
+from .workers import Worker
+
+_FICLONE = 0x40049409
+# Below this size copy_file_range costs more than it saves.
+_KERNEL_COPY_FROM = 1 << 20
+# One call at most, so that a cancelled job stops soon.
+_KERNEL_PIECE = 16 << 20
+_CANNOT_REFLINK = frozenset([errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS])
+_CANNOT_KERNEL_COPY = frozenset([errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EPERM])
+
+
+class Limiter:
+    """Paces all workers together to a number of bytes per second."""
+
+    def __init__(self, rate: int, check: Callable[[], None]) -> None:
+        self.rate = rate
+        self._check = check
+        self._lock = threading.Lock()
+        self._free_at = time.monotonic()
+
+    def take(self, size: int) -> None:
+        """Wait until ``size`` more bytes may be moved."""
+        with self._lock:
+            start = max(self._free_at, time.monotonic())
+            self._free_at = start + size / self.rate
+        while True:
+            self._check()
+            wait = start - time.monotonic()
+            if wait <= 0:
+                return
+            time.sleep(min(wait, 0.1))
+
+
+class Copier:
+    """Copies file contents between descriptors, by the fastest way that the file systems allow."""
+
+    def __init__(
+        self, context: Context, buffer_size: int, chunk_size: int, parallel_chunks: int, bandwidth_limit: int
+    ) -> None:
+        self._check = context.check
+        self._buffer_size = buffer_size
+        self._chunk_size = chunk_size
+        self._parallel_chunks = parallel_chunks
+        self._limiter = Limiter(bandwidth_limit, context.check) if bandwidth_limit else None
+        # Pairs of devices that a reflink was refused for.
+        self._not_reflinkable: Set[Tuple[int, int]] = set()
+
+    def copy(self, worker: Worker, source: int, target: int, info: os.stat_result) -> None:
+        """Fill the new, empty file ``target`` with the ``info.st_size`` bytes of ``source``.
+
+        A source that is shorter by now gives a shorter file; the caller compares its times and size afterwards.
+        """
+        size = info.st_size
+        if size <= self._buffer_size and self._limiter is None and not is_sparse(info):
+            self._copy_small(worker, source, target, size)
+        elif is_sparse(info):
+            os.ftruncate(target, size)
+            for start, end in data_ranges(source, size):
+                self._copy_range(worker, source, target, start, end)
+        elif self._limiter is None and self._reflink(source, target, info.st_dev):
+            worker.tally.bytes_done += size
+        elif size > self._chunk_size and self._parallel_chunks > 1:
+            os.ftruncate(target, size)
+            self._copy_chunks(worker, source, target, size)
+        else:
+            self._copy_range(worker, source, target, 0, size)
+
+    def _copy_small(self, worker: Worker, source: int, target: int, size: int) -> None:
+        while size > 0:
+            data = os.read(source, size)
+            if not data:
+                return
+            size -= len(data)
+            worker.tally.bytes_done += len(data)
+            written = os.write(target, data)
+            while written < len(data):
+                written += os.write(target, data[written:])
+
+    def _reflink(self, source: int, target: int, device: int) -> bool:
+        if not _platform.HAS_REFLINK:
+            return False
+        devices = (device, os.fstat(target).st_dev)
+        if devices in self._not_reflinkable:
+            return False
+        import fcntl
+
+        try:
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            if error.errno in _CANNOT_REFLINK:
+                self._not_reflinkable.add(devices)
+            return False
+        return True
+
+    def _copy_range(self, worker: Worker, source: int, target: int, start: int, end: int) -> None:
+        for moved in self._pieces(source, target, start, end, worker.buffer):
+            worker.tally.bytes_done += moved
+
+    def _pieces(self, source: int, target: int, start: int, end: int, buffer: memoryview) -> Iterator[int]:
+        """Copy one range at its own offsets, so that ranges may be copied at the same time; give each piece's size."""
+        position = start
+        in_kernel = self._limiter is None and _platform.HAS_COPY_FILE_RANGE and end - start >= _KERNEL_COPY_FROM
+        while position < end:
+            self._check()
+            if in_kernel:
+                moved = _kernel_copy(source, target, position, min(end - position, _KERNEL_PIECE))
+                # Some file systems refuse, and some pseudo files say that they are at their end: read for certain.
+                if not moved:
+                    in_kernel = False
+                    continue
+            else:
+                moved = self._read_and_write(source, target, position, end, buffer)
+                if not moved:
+                    return
+            position += moved
+            yield moved
+
+    def _read_and_write(self, source: int, target: int, position: int, end: int, buffer: memoryview) -> int:
+        wanted = min(end - position, len(buffer))
+        if self._limiter is not None:
+            # At least ten pieces a second, so that a slow pace stays even.
+            wanted = min(wanted, max(self._limiter.rate // 10, 4096))
+            self._limiter.take(wanted)
+        read = _platform.read_into(source, buffer[:wanted], position)
+        written = 0
+        while written < read:
+            written += os.pwrite(target, buffer[written:read], position + written)
+        return read
+
+    def _copy_chunks(self, worker: Worker, source: int, target: int, size: int) -> None:
+        starts = list(range(0, size, self._chunk_size))
+        starts.reverse()
+        lock = threading.Lock()
+        failures: List[BaseException] = []
+
+        def copy_chunks() -> None:
+            buffer = memoryview(bytearray(self._buffer_size))
+            try:
+                while not failures:
+                    with lock:
+                        start = starts.pop() if starts else None
+                    if start is None:
+                        return
+                    for moved in self._pieces(source, target, start, min(start + self._chunk_size, size), buffer):
+                        with lock:
+                            worker.tally.bytes_done += moved
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [
+            threading.Thread(target=copy_chunks, name="chunk", daemon=True)
+            for _number in range(min(self._parallel_chunks, len(starts)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+
+def is_sparse(info: os.stat_result) -> bool:
+    """Whether a file has holes, as far as its number of blocks tells."""
+    return _platform.HAS_SEEK_HOLE and getattr(info, "st_blocks", 0) * 512 < info.st_size
+
+
+def data_ranges(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
+    """Start and end of each part of a file that is not a hole."""
+    end = 0
+    while end < size:
+        start = _next_data(descriptor, end)
+        if start is None or start >= size:
+            return
+        end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        yield start, end
+
+
+def _next_data(descriptor: int, position: int) -> Optional[int]:
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA)
+    except OSError as error:
+        # Nothing but a hole up to the end.
+        if error.errno == errno.ENXIO:
+            return None
+        raise
+
+
+def _kernel_copy(source: int, target: int, position: int, size: int) -> int:
+    """Bytes copied inside the kernel; 0 where it cannot."""
+    try:
+        return os.copy_file_range(source, target, size, position, position)
+    except OSError as error:
+        if error.errno in _CANNOT_KERNEL_COPY:
+            return 0
+        raise

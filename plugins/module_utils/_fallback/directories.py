@@ -1,0 +1,189 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Directories: made or compared when the walk enters them, given their final metadata when it leaves them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Optional
+
+from . import tree, xattrs
+from .items import Differences, add_xattrs
+from .session import Place, Session, step
+from .tree import join, text
+from .workers import Worker
+from .xattrs import DEFAULT_ACL, Xattrs
+
+_NOTHING = Differences({}, {}, {}, {})
+
+
+class Directory:
+    """One directory of the walk. It stays open as long as something in it has to be done."""
+
+    __slots__ = (
+        "created",
+        "destination",
+        "differences",
+        "existing",
+        "inherits_acl",
+        "info",
+        "name",
+        "old_target",
+        "parent",
+        "path",
+        "pending",
+        "source",
+        "wanted_xattrs",
+    )
+
+    def __init__(
+        self, parent: Optional[Directory], name: str, info: os.stat_result, existing: Optional[os.stat_result]
+    ) -> None:
+        self.parent = parent
+        self.name = name
+        self.path: str = join(parent.path, name) if parent is not None else ""
+        self.info = info
+        self.existing = existing
+        self.source = -1
+        self.destination: Optional[int] = None
+        self.created = existing is None or not stat.S_ISDIR(existing.st_mode)
+        self.old_target: Optional[str] = None
+        self.differences = _NOTHING
+        self.wanted_xattrs: Xattrs = {}
+        self.inherits_acl = False
+        # Tasks and subdirectories that are not done yet; the visit itself is the first.
+        self.pending = 1
+
+    @property
+    def place(self) -> Place:
+        return Place(self.path, self.source, self.destination, self.inherits_acl)
+
+    @property
+    def event_path(self) -> str:
+        return text(self.path) or "."
+
+    def close(self) -> None:
+        """Give the descriptors back; may be called again."""
+        if self.source >= 0:
+            os.close(self.source)
+            self.source = -1
+        if self.destination is not None:
+            os.close(self.destination)
+            self.destination = None
+
+    def __del__(self) -> None:
+        # A job that ends early drops its tasks, and with them its directories.
+        self.close()
+
+
+class Directories:
+    """Enters and leaves directories."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._context = session.context
+        self._metadata = session.metadata
+
+    def enter(self, worker: Worker, directory: Directory) -> None:
+        """Open both sides, make the destination's if it lacks, and compare the metadata while it is untouched."""
+        parent = directory.parent
+        assert parent is not None
+        try:
+            directory.source = tree.open_source_directory(parent.source, directory.name)
+        except OSError as error:
+            raise step("open the source directory", error) from error
+        directory.info = os.fstat(directory.source)
+        if directory.created:
+            self._make(directory, parent)
+            self.report_made(worker, directory)
+        else:
+            self._open_destination(directory, parent)
+        self.compare(directory)
+
+    def _make(self, directory: Directory, parent: Directory) -> None:
+        directory.inherits_acl = parent.inherits_acl
+        if directory.existing is not None and stat.S_ISLNK(directory.existing.st_mode):
+            directory.old_target = os.readlink(directory.name, dir_fd=parent.destination)
+        if self._session.dry_run:
+            return
+        assert parent.destination is not None
+        try:
+            if directory.existing is not None:
+                os.unlink(directory.name, dir_fd=parent.destination)
+            os.mkdir(directory.name, 0o700, dir_fd=parent.destination)
+            directory.destination = tree.open_directory(parent.destination, directory.name)
+        except OSError as error:
+            raise step("make the directory", error) from error
+
+    def report_made(self, worker: Worker, directory: Directory) -> None:
+        worker.counters.directories_created += 1
+        if directory.existing is None:
+            after = self._metadata.creation(directory.info)
+            self._context.change("create", "directory", directory.event_path, None, after)
+            return
+        before, after = self._metadata.replacement(directory.info, directory.existing, None, directory.old_target)
+        self._context.change("update", "directory", directory.event_path, before, after)
+
+    def _open_destination(self, directory: Directory, parent: Directory) -> None:
+        assert parent.destination is not None and directory.existing is not None
+        mode = stat.S_IMODE(directory.existing.st_mode)
+        try:
+            if not self._metadata.root and mode & 0o700 != 0o700 and not self._session.dry_run:
+                # Given its final mode when the walk leaves it.
+                with tree.held(parent.destination, directory.name, directory.existing) as target:
+                    os.chmod(target, mode | 0o700)
+            directory.destination = tree.open_directory(parent.destination, directory.name)
+        except OSError as error:
+            raise step("open the destination's directory", error) from error
+
+    def compare(self, directory: Directory) -> None:
+        """Find out what the directory lacks, before anything is written in it."""
+        metadata = self._metadata
+        current: Xattrs = {}
+        if metadata.xattrs:
+            found = xattrs.read_open(directory.source, metadata.root)
+            directory.wanted_xattrs = metadata.wanted_xattrs(found, directory.path or ".")
+            if directory.destination is not None and not directory.created:
+                current = xattrs.read_open(directory.destination, metadata.root)
+                directory.inherits_acl = DEFAULT_ACL in current
+        if directory.created:
+            return
+        assert directory.existing is not None
+        before, after = metadata.compare(directory.info, directory.existing)
+        add_xattrs(before, after, directory.wanted_xattrs, current)
+        directory.differences = Differences(before, after, directory.wanted_xattrs, current)
+
+    def leave(self, worker: Worker, directory: Directory) -> None:
+        """Everything in the directory is done: give it its final metadata, and report what of it was not alike."""
+        differences = directory.differences
+        if not self._session.dry_run and directory.destination is not None:
+            try:
+                self._finish(directory, directory.destination)
+            except OSError as error:
+                raise step("set the metadata", error) from error
+        if differences.before or differences.after:
+            worker.counters.metadata_updated += 1
+            self._context.change("metadata", "directory", directory.event_path, differences.before, differences.after)
+
+    def _finish(self, directory: Directory, destination: int) -> None:
+        metadata, info = self._metadata, directory.info
+        now = os.fstat(destination)
+        if directory.created:
+            user, group = metadata.new_owner(info)
+            current = xattrs.read_open(destination, metadata.root) if directory.inherits_acl else {}
+        else:
+            after, current = directory.differences.after, directory.differences.current
+            user, group = after.get("owner", -1), after.get("group", -1)
+        if user != -1 or group != -1:
+            os.fchown(destination, user, group)
+        mode = metadata.mode(info, directory.existing)
+        # A change of owner clears the set-user-ID bits.
+        if stat.S_IMODE(now.st_mode) != mode or user != -1 or group != -1:
+            os.fchmod(destination, mode)
+        metadata.write_xattrs(destination, mode, directory.wanted_xattrs, current, directory.path or ".")
+        # Whatever was written in it has moved its time.
+        if metadata.timestamps and now.st_mtime_ns != info.st_mtime_ns:
+            os.utime(destination, ns=(now.st_atime_ns, info.st_mtime_ns))

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The file operations: ``file_sync`` and ``file_statistics``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict
+
+from . import _platform, tree
+from ._context import Context
+from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, optional, read_object
+from .deletions import Deletions
+from .directories import Directory
+from .filters import check_filter
+from .links import Latecomers, by_path
+from .measure import Measure
+from .roots import Roots
+from .session import Session
+from .walk import Handlers, Walk
+from .workers import Pool, Worker
+
+
+def _absolute_path(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise bad_job("%s must be an absolute path" % where)
+    try:
+        return tree.from_text(value)
+    except ValueError as error:
+        raise bad_job("%s is no path: %s" % (where, error)) from error
+
+
+_PRESERVE: Dict[str, Field] = {
+    name: Field(boolean, True)
+    for name in ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "specials")
+}
+_COMMON: Dict[str, Field] = {
+    "source": Field(_absolute_path, required=True),
+    "filters": Field(list_of(check_filter), ()),
+    "parallel_files": Field(integer(1, 1024), 8),
+}
+_SYNC: Dict[str, Field] = {
+    **_COMMON,
+    "destination": Field(_absolute_path, required=True),
+    "compare": Field(choice("quick", "checksum"), "quick"),
+    "verify": Field(boolean, False),
+    "delete": Field(boolean, False),
+    "max_delete": Field(optional(integer())),
+    "preserve": Field(nested(_PRESERVE), read_object({}, "preserve", _PRESERVE)),
+    "parallel_chunks": Field(integer(1, 1024), 1),
+    "chunk_size": Field(integer(65536), 50 << 20),
+    "buffer_size": Field(integer(4096), 256 << 10),
+    "bandwidth_limit": Field(integer(), 0),
+}
+
+
+def available() -> bool:
+    """Whether this platform has what keeps the work inside the trees."""
+    return _platform.HAS_DIRECTORY_DESCRIPTORS
+
+
+def validate_sync(parameters: Dict[str, Any]) -> Dict[str, Any]:
+    return read_object(parameters, "parameters", _SYNC)
+
+
+def validate_statistics(parameters: Dict[str, Any]) -> Dict[str, Any]:
+    return read_object(parameters, "parameters", _COMMON)
+
+
+def gather_statistics(context: Context) -> None:
+    """Count the source's entries; changes nothing."""
+    tree.raise_descriptor_limit()
+    context.statistics = Measure(context).run()
+
+
+def synchronize(context: Context) -> None:
+    """Make the destination's tree equal the source's.
+
+    The statistics are those of what was done so far, also when the job ends early.
+    """
+    tree.raise_descriptor_limit()
+    session = Session(context)
+    try:
+        with Roots(context) as roots:
+            _Synchronization(session, roots).run()
+    finally:
+        context.statistics = session.statistics()
+
+
+class _Synchronization:
+    """The phases of one job, in their order."""
+
+    def __init__(self, session: Session, roots: Roots) -> None:
+        self._session = session
+        self._context = session.context
+        self._roots = roots
+        self._worker = session.worker()
+        self._deletions = Deletions(session)
+        self._handlers = Handlers(session)
+
+    def run(self) -> None:
+        walk = self._walk()
+        self._context.meter.phase = "links"
+        latecomers = Latecomers(
+            self._session, self._handlers, self._worker, self._roots.source, self._roots.destination
+        )
+        with latecomers:
+            latecomers.link(walk.linked)
+        # Who could not read all of the source must not conclude that something is gone from it.
+        if self._context.first_failure is not None:
+            return
+        self._context.meter.phase = "delete"
+        self._deletions.carry_out(self._worker, self._roots.destination)
+        with latecomers:
+            for item in sorted(walk.blocked, key=by_path):
+                latecomers.make(item)
+        self._context.meter.phase = "finish"
+
+    def _walk(self) -> Walk:
+        roots, session = self._roots, self._session
+        if roots.destination is not None:
+            session.metadata.probe_destination(roots.destination)
+        root = Directory(None, "", os.fstat(roots.source), roots.existing)
+        root.source = os.dup(roots.source)
+        if roots.destination is not None:
+            root.destination = os.dup(roots.destination)
+        self._context.meter.phase = "copy"
+        pool: Pool[Worker] = Pool(self._context.parameters["parallel_files"], session.worker)
+        walk = Walk(session, pool, self._handlers, self._deletions)
+        walk.run(self._worker, root)
+        return walk

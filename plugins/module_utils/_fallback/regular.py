@@ -1,0 +1,164 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Regular files: compare, copy, verify."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Optional, Tuple
+
+from . import tree, xattrs
+from ._errors import ItemError
+from .compare import same_content
+from .items import Handler, Item, put_in_place, read_old_target
+from .session import step
+from .tree import text
+from .workers import Worker
+
+Inode = Tuple[int, int]
+
+
+class Files(Handler):
+    """Makes regular files equal. A new content is complete before it gets its name."""
+
+    def synchronize(self, worker: Worker, item: Item) -> Optional[Inode]:
+        """Give the inode that the file has afterwards; None where only a real run would know, or nobody asks."""
+        self.context.meter.begin()
+        try:
+            existing = item.existing
+            if existing is not None and self.has_content(item, existing):
+                differences = self.differences(item, existing)
+                if not differences.after and not differences.before:
+                    worker.counters.files_unchanged += 1
+                    return (existing.st_dev, existing.st_ino)
+                # Else another name shares the inode and has no part in this: the file is made anew.
+                if existing.st_nlink == 1 or item.info.st_nlink > 1:
+                    self.update_metadata(worker, item, existing, differences)
+                    return (existing.st_dev, existing.st_ino)
+            return self._copy(worker, item)
+        finally:
+            self.context.meter.end()
+
+    def has_content(self, item: Item, existing: os.stat_result) -> bool:
+        """Whether the destination is a file whose content is up to date, by the job's way of comparing."""
+        if item.up_to_date is None:
+            item.up_to_date = self._compare_content(item, existing)
+        return item.up_to_date
+
+    def _compare_content(self, item: Item, existing: os.stat_result) -> bool:
+        if not stat.S_ISREG(existing.st_mode) or existing.st_size != item.info.st_size:
+            return False
+        if not self.session.by_content:
+            return existing.st_mtime_ns == item.info.st_mtime_ns
+        source = self._open_source(item)
+        try:
+            destination = self._open_destination(item, existing)
+            try:
+                return same_content(source, destination, existing.st_size, self.context.check)
+            finally:
+                os.close(destination)
+        finally:
+            os.close(source)
+
+    def _open_source(self, item: Item) -> int:
+        """Open the source, and take over what it is by now."""
+        try:
+            descriptor = tree.open_source_file(item.place.source, item.name, item.info)
+        except OSError as error:
+            raise step("read the source", error) from error
+        info = os.fstat(descriptor)
+        if not tree.same_entry(info, item.info):
+            os.close(descriptor)
+            raise tree.replaced("source")
+        item.info = info
+        return descriptor
+
+    def _open_destination(self, item: Item, existing: os.stat_result) -> int:
+        try:
+            return tree.open_existing_file(item.destination, item.name, existing)
+        except OSError as error:
+            raise step("read the destination", error) from error
+
+    def _copy(self, worker: Worker, item: Item) -> Optional[Inode]:
+        read_old_target(item)
+        worker.tally.bytes_total += item.info.st_size
+        inode: Optional[Inode] = None
+        if not self.session.dry_run:
+            source = self._open_source(item)
+            try:
+                inode = self._copy_open(worker, item, source)
+            except OSError as error:
+                raise step("write the destination", error) from error
+            finally:
+                os.close(source)
+        worker.tally.files_copied += 1
+        worker.counters.files_copied += 1
+        worker.counters.bytes_copied += item.info.st_size
+        self.report_made(item)
+        return inode
+
+    def _copy_open(self, worker: Worker, item: Item, source: int) -> Optional[Inode]:
+        """Copy by way of a temporary file; give the new inode where another name may have to be linked to it."""
+        inode: Optional[Inode] = None
+        temporary = worker.temporary_name()
+        target = tree.create_file(item.destination, temporary, readable=self.session.verify)
+        try:
+            try:
+                self._fill(worker, item, source, target)
+                if self.session.verify:
+                    self._verify(worker, item, source, target)
+                self._finish(item, source, target)
+                if item.info.st_nlink > 1:
+                    made = os.fstat(target)
+                    inode = (made.st_dev, made.st_ino)
+            finally:
+                os.close(target)
+            put_in_place(item, temporary)
+        except BaseException:
+            tree.discard(item.destination, temporary)
+            raise
+        return inode
+
+    def _fill(self, worker: Worker, item: Item, source: int, target: int) -> None:
+        """Copy the content; once more if the source changed meanwhile."""
+        copy = self.session.copier.copy
+        copy(worker, source, target, item.info)
+        if self._is_unchanged(item, source):
+            return
+        worker.tally.retries += 1
+        item.info = os.fstat(source)
+        os.lseek(source, 0, os.SEEK_SET)
+        os.lseek(target, 0, os.SEEK_SET)
+        os.ftruncate(target, 0)
+        copy(worker, source, target, item.info)
+        if not self._is_unchanged(item, source):
+            # The copy keeps the times of before, so that the next run copies the file again.
+            self.context.warning("source_changed", "the file changed twice while it was copied", text(item.path))
+
+    def _is_unchanged(self, item: Item, source: int) -> bool:
+        now = os.fstat(source)
+        return now.st_mtime_ns == item.info.st_mtime_ns and now.st_size == item.info.st_size
+
+    def _verify(self, worker: Worker, item: Item, source: int, target: int) -> None:
+        if not same_content(source, target, item.info.st_size, self.context.check):
+            raise ItemError("verification_failed", "the copy differs from its source")
+        worker.counters.files_verified += 1
+
+    def _finish(self, item: Item, source: int, target: int) -> None:
+        """Give the new file its owner, mode, attributes and times."""
+        metadata = self.metadata
+        user, group = metadata.new_owner(item.info)
+        if user != -1 or group != -1:
+            os.fchown(target, user, group)
+        mode = metadata.mode(item.info, item.existing)
+        os.fchmod(target, mode)
+        if metadata.xattrs:
+            wanted = metadata.wanted_xattrs(xattrs.read_open(source, metadata.root), item.path)
+            # A new file has none, unless its directory hands its access control list on.
+            current = xattrs.read_open(target, metadata.root) if item.place.inherits_acl else {}
+            metadata.write_xattrs(target, mode, wanted, current, item.path)
+        if metadata.timestamps:
+            os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))

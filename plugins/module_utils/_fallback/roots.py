@@ -1,0 +1,165 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The two directories that a job names: whether they may be used, and their descriptors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import List, Optional, Set, Tuple
+
+from . import tree
+from ._context import Context
+from ._errors import JobError, reason
+from .tree import text
+
+_LOCKS_UNSUPPORTED = frozenset([errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+
+
+class Roots:
+    """Both roots, open. Symbolic links in their paths are followed, none below them.
+
+    ``existing`` is the destination as it was before the job, None if it was absent; ``destination`` is None only in a
+    dry run that finds none. Use it as a context manager.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.source = -1
+        self.destination: Optional[int] = None
+        self.existing: Optional[os.stat_result] = None
+
+    def __enter__(self) -> Roots:
+        context = self._context
+        source = open_source(context.parameters["source"])
+        try:
+            path = os.path.realpath(context.parameters["destination"])
+            self.existing = _examine_destination(path)
+            _refuse_overlap(os.path.realpath(context.parameters["source"]), path)
+            _check_writable(path)
+            if self.existing is not None:
+                self.destination = _open(path)
+            elif not context.dry_run:
+                self.destination = _create(path)
+            if self.destination is not None and not context.dry_run:
+                self._lock(self.destination, path)
+        except BaseException:
+            os.close(source)
+            if self.destination is not None:
+                os.close(self.destination)
+            raise
+        self.source = source
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        os.close(self.source)
+        if self.destination is not None:
+            os.close(self.destination)
+
+    def _lock(self, descriptor: int, path: str) -> None:
+        """Keep other jobs out of the destination until its descriptor is closed."""
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _error("destination_busy", "another job is writing to the destination %s", path) from error
+        except OSError as error:
+            if error.errno not in _LOCKS_UNSUPPORTED:
+                raise
+            message = "the destination cannot be locked; do not run two jobs on it: %s" % reason(error)
+            self._context.warning("lock_unavailable", message)
+
+
+def open_source(path: str) -> int:
+    """Descriptor of the source directory, or a JobError that says why there is none."""
+    try:
+        info = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _error("source_missing", "the source %s does not exist", path) from error
+    except OSError as error:
+        raise _error("io_error", "unable to look at the source %s: " + reason(error), path) from error
+    if not stat.S_ISDIR(info.st_mode):
+        raise _error("source_not_directory", "the source %s is not a directory", path)
+    try:
+        return _open(os.path.realpath(path))
+    except OSError as error:
+        raise _error("io_error", "unable to open the source %s: " + reason(error), path) from error
+
+
+def nearest_existing(path: str) -> str:
+    """The path itself or the closest of its parents that exists."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _examine_destination(path: str) -> Optional[os.stat_result]:
+    try:
+        info = os.stat(nearest_existing(path))
+    except OSError as error:
+        raise _error("io_error", "unable to look at the destination %s: " + reason(error), path) from error
+    if not stat.S_ISDIR(info.st_mode):
+        raise _error("destination_not_directory", "the destination %s is not a directory, or lies below a file", path)
+    return info if os.path.lexists(path) else None
+
+
+def _refuse_overlap(source: str, destination: str) -> None:
+    """Compare by identity, so that bind mounts and other spellings of one directory are noticed."""
+    if _identity(source) in _lineage(destination):
+        raise _error("paths_overlap", "the destination %s is the source " + text(source) + " or inside it", destination)
+    if os.path.lexists(destination) and _identity(destination) in _lineage(source):
+        raise _error("paths_overlap", "the source %s is inside the destination " + text(destination), source)
+
+
+def _identity(path: str) -> Tuple[int, int]:
+    info = os.stat(path)
+    return (info.st_dev, info.st_ino)
+
+
+def _lineage(path: str) -> Set[Tuple[int, int]]:
+    """Identities of a directory, or of the nearest that exists, and of all its parents."""
+    path = nearest_existing(path)
+    found = {_identity(path)}
+    while path != os.path.dirname(path):
+        path = os.path.dirname(path)
+        found.add(_identity(path))
+    return found
+
+
+def _check_writable(path: str) -> None:
+    place = nearest_existing(path)
+    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        code = "destination_unwritable"
+        if place == path:
+            raise _error(code, "the destination %s cannot be written", path)
+        raise _error(code, "the destination %s cannot be created: " + text(place) + " cannot be written", path)
+
+
+def _open(path: str) -> int:
+    return os.open(path, tree.DIRECTORY_FLAGS)
+
+
+def _create(path: str) -> int:
+    """Make the destination, closed to others until it is complete, and its missing parents."""
+    missing: List[str] = []
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        missing.append(parent)
+        parent = os.path.dirname(parent)
+    try:
+        for directory in reversed(missing):
+            os.mkdir(directory, 0o755)
+        os.mkdir(path, 0o700)
+        return _open(path)
+    except OSError as error:
+        if tree.is_full(error):
+            raise JobError("disk_full", "the destination has no room left") from error
+        raise _error("destination_unwritable", "unable to create the destination %s: " + reason(error), path) from error
+
+
+def _error(code: str, message: str, path: str) -> JobError:
+    return JobError(code, message.replace("%s", text(path), 1))

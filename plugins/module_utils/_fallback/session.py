@@ -1,0 +1,95 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What all parts of one ``file_sync`` job share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional
+
+from . import tree
+from ._context import Context
+from ._errors import ItemError, JobError
+from .copy import Copier
+from .filters import Filters
+from .metadata import Metadata
+from .tree import Vanished
+from .workers import Counters, Worker
+
+
+class Place(NamedTuple):
+    """A directory on both sides: its relative path and its open descriptors.
+
+    ``destination`` is None in a dry run if the directory would be created. ``inherits_acl``: new entries in it get an
+    access control list of their own, from its default one.
+    """
+
+    path: str
+    source: int
+    destination: Optional[int]
+    inherits_acl: bool
+
+
+class Session:
+    """The job's parameters in the form in which the work needs them, and its findings for the later phases."""
+
+    def __init__(self, context: Context) -> None:
+        parameters = context.parameters
+        self.context = context
+        self.dry_run = context.dry_run
+        self.by_content = parameters["compare"] == "checksum"
+        self.verify: bool = parameters["verify"]
+        self.delete: bool = parameters["delete"]
+        self.max_delete: Optional[int] = parameters["max_delete"]
+        self.hard_links: bool = parameters["preserve"]["hard_links"]
+        self.specials: bool = parameters["preserve"]["specials"]
+        self.filters = Filters(parameters["filters"])
+        self.metadata = Metadata(parameters["preserve"], context)
+        self.copier = Copier(
+            context,
+            parameters["buffer_size"],
+            parameters["chunk_size"],
+            parameters["parallel_chunks"],
+            parameters["bandwidth_limit"],
+        )
+        self._buffer_size: int = parameters["buffer_size"]
+        self._workers: List[Worker] = []
+        self._lock = threading.Lock()
+
+    def worker(self) -> Worker:
+        worker = Worker(self.context, self._buffer_size)
+        with self._lock:
+            self._workers.append(worker)
+        return worker
+
+    def statistics(self) -> Dict[str, Any]:
+        total = Counters()
+        for worker in self._workers:
+            total.add(worker.counters)
+        return dict(total.as_dict(), changes=self.context.changes)
+
+    def failures_of(self, path: str) -> ContextManager[None]:
+        """As the function of that name."""
+        return failures_of(self.context, path)
+
+
+@contextlib.contextmanager
+def failures_of(context: Context, path: str) -> Iterator[None]:
+    """Turn what goes wrong with one entry into a warning; the work goes on unless nothing more can succeed."""
+    try:
+        yield
+    except Vanished:
+        context.warning("vanished", "the entry vanished before it was read", tree.text(path))
+    except (ItemError, OSError) as error:
+        if tree.is_full(error):
+            raise JobError("disk_full", "the destination has no room left", tree.text(path)) from error
+        context.failure(tree.text(path), error)
+
+
+def step(description: str, error: OSError) -> ItemError:
+    """An error of the system with what it stood in the way of."""
+    return ItemError("io_error", "unable to %s: %s" % (description, error.strerror or os.strerror(error.errno or 0)))

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Symbolic links, fifos, sockets and devices."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from . import _platform, tree, xattrs
+from .items import Handler, Item, put_in_place, read_old_target
+from .session import step
+from .tree import Vanished, kind, text
+from .workers import Worker
+
+
+class Symlinks(Handler):
+    """Makes symbolic links equal: their target, owner and times. They have no mode that counts."""
+
+    def synchronize(self, worker: Worker, item: Item) -> None:
+        try:
+            item.target = os.readlink(item.name, dir_fd=item.place.source)
+        except FileNotFoundError as error:
+            raise Vanished from error
+        read_old_target(item)
+        if item.existing is not None and item.old_target == item.target:
+            self._update(worker, item, item.existing)
+            return
+        if not self.session.dry_run:
+            try:
+                self._make(worker, item)
+            except OSError as error:
+                raise step("make the symbolic link", error) from error
+        worker.counters.symlinks_created += 1
+        self.report_made(item)
+
+    def _update(self, worker: Worker, item: Item, existing: os.stat_result) -> None:
+        before, after = self.metadata.compare(item.info, existing)
+        if not after:
+            return
+        if not self.session.dry_run:
+            if "owner" in after or "group" in after:
+                _change_owner(item.destination, item.name, after.get("owner", -1), after.get("group", -1))
+            if self.metadata.timestamps:
+                _set_times(item.destination, item.name, item.info)
+        self.report_metadata(worker, item, before, after)
+
+    def _make(self, worker: Worker, item: Item) -> None:
+        assert item.target is not None
+        temporary = worker.temporary_name()
+        os.symlink(item.target, temporary, dir_fd=item.destination)
+        try:
+            _change_owner(item.destination, temporary, *self.metadata.new_owner(item.info))
+            if self.metadata.timestamps:
+                _set_times(item.destination, temporary, item.info)
+            put_in_place(item, temporary)
+        except BaseException:
+            tree.discard(item.destination, temporary)
+            raise
+
+
+class Specials(Handler):
+    """Makes fifos, sockets and devices anew. What cannot be made is told and left out; it is no failure."""
+
+    def impossible(self, item: Item) -> bool:
+        """Whether the entry is a special file that this job or user cannot make."""
+        found = kind(item.info.st_mode)
+        if found in ("file", "symlink"):
+            return False
+        return not self.session.specials or not _platform.HAS_SPECIALS or (found == "device" and not self.metadata.root)
+
+    def synchronize(self, worker: Worker, item: Item) -> None:
+        if self.impossible(item):
+            self._skip(worker, item)
+            return
+        existing = item.existing
+        if existing is not None and _same_special(item.info, existing):
+            differences = self.differences(item, existing)
+            if differences.before or differences.after:
+                self.update_metadata(worker, item, existing, differences)
+            return
+        read_old_target(item)
+        if not self.session.dry_run:
+            temporary = worker.temporary_name()
+            mode = stat.S_IFMT(item.info.st_mode) | 0o600
+            try:
+                os.mknod(temporary, mode, item.info.st_rdev, dir_fd=item.destination)
+            except PermissionError:
+                # Such as root in a container without the capability.
+                self._skip(worker, item)
+                return
+            self._finish(item, temporary)
+        worker.counters.specials_created += 1
+        self.report_made(item)
+
+    def _finish(self, item: Item, temporary: str) -> None:
+        directory, metadata = item.destination, self.metadata
+        try:
+            made = os.stat(temporary, dir_fd=directory, follow_symlinks=False)
+            with tree.held(directory, temporary, made) as target:
+                user, group = metadata.new_owner(item.info)
+                if user != -1 or group != -1:
+                    os.chown(target, user, group)
+                mode = metadata.mode(item.info, item.existing)
+                os.chmod(target, mode)
+                if metadata.xattrs:
+                    found = xattrs.read_entry(item.place.source, item.name, metadata.root)
+                    wanted = metadata.wanted_xattrs(found, item.path)
+                    current = xattrs.read_open(target, metadata.root)
+                    metadata.write_xattrs(target, mode, wanted, current, item.path)
+                if metadata.timestamps:
+                    os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
+            put_in_place(item, temporary)
+        except BaseException:
+            tree.discard(directory, temporary)
+            raise
+
+    def _skip(self, worker: Worker, item: Item) -> None:
+        worker.counters.skipped += 1
+        self.context.warning("special_skipped", "the %s was not copied" % kind(item.info.st_mode), text(item.path))
+
+
+def _same_special(one: os.stat_result, other: os.stat_result) -> bool:
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+        return False
+    return kind(one.st_mode) != "device" or one.st_rdev == other.st_rdev
+
+
+def _change_owner(directory: int, name: str, user: int, group: int) -> None:
+    if user != -1 or group != -1:
+        os.chown(name, user, group, dir_fd=directory, follow_symlinks=False)
+
+
+def _set_times(directory: int, name: str, info: os.stat_result) -> None:
+    os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=directory, follow_symlinks=False)

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""Threads that take tasks last in, first out: a tree is walked depth first and few directories stay open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Callable, Dict, Generic, List, Optional, TypeVar
+
+from ._context import Context
+from ._meter import Tally
+
+
+class Counters:
+    """Statistics as far as one worker made them; no other thread writes them."""
+
+    files_total = 0
+    directories_total = 0
+    symlinks_total = 0
+    specials_total = 0
+    bytes_total = 0
+    files_copied = 0
+    bytes_copied = 0
+    files_unchanged = 0
+    metadata_updated = 0
+    directories_created = 0
+    symlinks_created = 0
+    hard_links_created = 0
+    specials_created = 0
+    deleted = 0
+    temporaries_removed = 0
+    skipped = 0
+    files_verified = 0
+
+    def add(self, other: Counters) -> None:
+        for name in COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def as_dict(self) -> Dict[str, int]:
+        return {name: getattr(self, name) for name in COUNTERS}
+
+
+COUNTERS = tuple(name for name, value in vars(Counters).items() if value == 0)
+
+
+class Worker:
+    """What one thread owns: its counters, its buffer and its series of temporary names."""
+
+    def __init__(self, context: Context, buffer_size: int) -> None:
+        self.tally: Tally = context.meter.tally()
+        self.counters = Counters()
+        self._buffer_size = buffer_size
+        self._buffer: Optional[memoryview] = None
+        self._series = int.from_bytes(os.urandom(8), "big")
+
+    @property
+    def buffer(self) -> memoryview:
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(self._buffer_size))
+        return self._buffer
+
+    def temporary_name(self) -> str:
+        self._series = (self._series + 1) & 0xFFFFFFFFFFFFFFFF
+        return ".migration-assistant-%016x.tmp" % self._series
+
+
+AnyWorker = TypeVar("AnyWorker")
+Task = Callable[[AnyWorker], None]
+
+
+class Pool(Generic[AnyWorker]):
+    """Runs tasks, which may add further tasks, in the caller's thread and in up to ``count - 1`` more."""
+
+    def __init__(self, count: int, make_worker: Callable[[], AnyWorker]) -> None:
+        self._count = count
+        self._make_worker = make_worker
+        self._tasks: List[Task[AnyWorker]] = []
+        self._threads: List[threading.Thread] = []
+        self._waiting = 0
+        self._changed = threading.Condition(threading.Lock())
+        self._failure: Optional[BaseException] = None
+        self._ended = False
+
+    def add(self, *tasks: Task[AnyWorker]) -> None:
+        """Give tasks to the workers; the last one given is taken first."""
+        with self._changed:
+            if self._failure is not None:
+                return
+            self._tasks.extend(tasks)
+            if self._waiting:
+                self._changed.notify(len(tasks))
+            if len(self._tasks) > self._waiting + 1 and len(self._threads) < self._count - 1:
+                self._threads.append(threading.Thread(target=self._work, name="worker", daemon=True))
+                self._threads[-1].start()
+
+    def run(self) -> None:
+        """Return when no task is left; raise what the first failing task raised."""
+        self._work()
+        for thread in self._threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        worker = self._make_worker()
+        while True:
+            task = self._take()
+            if task is None:
+                return
+            try:
+                task(worker)
+            except BaseException as error:
+                self._fail(error)
+            # Dropped at once: a task keeps its directory open.
+            del task
+
+    def _take(self) -> Optional[Task[AnyWorker]]:
+        """The next task, or None when all are done: when every worker waits, nobody can add another."""
+        with self._changed:
+            while not self._tasks and not self._ended:
+                if self._waiting == len(self._threads):
+                    self._ended = True
+                    self._changed.notify_all()
+                    return None
+                self._waiting += 1
+                self._changed.wait()
+                self._waiting -= 1
+            return None if self._ended else self._tasks.pop()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            if self._failure is None:
+                self._failure = error
+            self._tasks.clear()

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""Extended attributes, POSIX ACLs and file capabilities among them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Dict, FrozenSet, List
+
+from .tree import Target
+
+Xattrs = Dict[str, bytes]
+
+DEFAULT_ACL = "system.posix_acl_default"
+# The label belongs to the policy of the host, not to the file.
+_NEVER = frozenset(["security.selinux"])
+_ROOT_ONLY = ("security.", "trusted.")
+_UNSUPPORTED = frozenset([errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+_NO_DATA: int = getattr(errno, "ENODATA", -1)
+
+
+def read_entry(directory: int, name: str, root: bool) -> Xattrs:
+    """Attributes of an entry that is no symbolic link. The last component of the path is not followed."""
+    return _read("/proc/self/fd/%d/%s" % (directory, name), root, follow=False)
+
+
+def read_open(target: Target, root: bool) -> Xattrs:
+    return _read(target, root, follow=True)
+
+
+def _read(target: Target, root: bool, follow: bool) -> Xattrs:
+    """The attributes that this user could set elsewhere; none where the file system knows none."""
+    try:
+        names: List[str] = os.listxattr(target, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return {}
+        raise
+    found: Xattrs = {}
+    for name in names:
+        if name in _NEVER or (not root and name.startswith(_ROOT_ONLY)):
+            continue
+        try:
+            found[name] = os.getxattr(target, name, follow_symlinks=follow)
+        except OSError as error:
+            # Removed since it was listed.
+            if error.errno != _NO_DATA:
+                raise
+    return found
+
+
+def differing(wanted: Xattrs, current: Xattrs) -> FrozenSet[str]:
+    """Names of the attributes that are not alike on both sides."""
+    if wanted == current:
+        return frozenset()
+    return frozenset(name for name in set(wanted) | set(current) if wanted.get(name) != current.get(name))
+
+
+def write(target: Target, wanted: Xattrs, current: Xattrs) -> bool:
+    """Make the attributes of ``target`` equal ``wanted``; False where the file system cannot keep them."""
+    try:
+        for name in differing(wanted, current):
+            if name in wanted:
+                os.setxattr(target, name, wanted[name])
+            else:
+                os.removexattr(target, name)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return False
+        raise
+    return True
+
+
+def keeps(probe: Target, name: str) -> bool:
+    """Whether the file system of ``probe`` knows attributes of this name's kind."""
+    try:
+        os.getxattr(probe, name)
+    except OSError as error:
+        return error.errno not in _UNSUPPORTED
+    return True
