@@ -14,7 +14,7 @@ migrate: ## migrate the sample site, or your own: CONFIG=my.yml (ARGS= for ansib
 
 .PHONY: test
 test: ## run every gate, as continuous integration does
-	@$(PYTHON3) tools/test.py all
+	@$(PYTHON3) tools/gate_runner.py all
 
 .PHONY: lint unit conformance integration sanity molecule collection
 lint: ## static checks of Python, Go, YAML and Ansible content
@@ -25,7 +25,7 @@ sanity: ## ansible-test sanity
 molecule: ## the molecule scenario of playbooks/migrate.yml
 collection: ## build the collection and use it from an empty path
 lint unit conformance integration sanity molecule collection:
-	@$(PYTHON3) tools/test.py $@
+	@$(PYTHON3) tools/gate_runner.py $@
 
 .PHONY: acceptance
 acceptance: ## tests that are too long for make test

@@ -78,7 +78,7 @@ def last_words(log: str) -> str:
     lines = [line.strip() for line in log_path(log).read_text(encoding="utf-8", errors="replace").splitlines()]
     lines = [line for line in lines[1:] if line]
     errors = [line for line in lines if re.match(r"(ERROR|E:|error|.*: error)", line)]
-    return (errors or lines or ["no output"])[-1]
+    return (errors or lines or ["no output"])[-1].removeprefix("ERROR: ")
 
 
 def digest(*parts: object) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the gates: test.py all, or test.py with names of gates or of their groups (lint, unit, sanity …).
+"""Run the gates: gate_runner.py all, or gate_runner.py with names of gates or of their groups (lint, unit, sanity …).
 
 Each gate writes build/test-logs/NAME.log. The last line counts every test of every gate.
 """
