@@ -10,4 +10,5 @@ import sys
 
 from ._command_line import main
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
