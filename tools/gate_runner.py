@@ -94,7 +94,7 @@ def run_gate(gate: Gate) -> tuple[Counts, str, float]:
             code = subprocess.run(
                 [str(part) for part in gate.command],
                 cwd=gate.cwd,
-                env={**os.environ, "PY_COLORS": "0", "NO_COLOR": "1", **gate.env},
+                env={**os.environ, "PY_COLORS": "0", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", **gate.env},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

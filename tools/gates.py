@@ -78,7 +78,7 @@ def all_gates(others: list[Environment]) -> list[Gate]:
     return [
         *_sanity([Environment("main", VENV, "", ()), *newest]),
         *_molecule(),
-        *_integration(controllers),
+        *_integration(others),
         *_go(),
         *_python(others),
         *_content(),
@@ -109,29 +109,22 @@ def _molecule() -> list[Gate]:
     return [Gate("molecule", "molecule", [_tool("molecule"), "test"], env=env)]
 
 
-def _integration(controllers: list[Environment]) -> list[Gate]:
+def _integration(others: list[Environment]) -> list[Gate]:
     gates = [Gate("integration", "integration", _script("integration.py", VENV), counts.pytest)]
-    gates += [
-        Gate(f"integration-{one.name}", "integration", _script("integration.py", one.path), counts.pytest)
-        for one in controllers
-    ]
-    pythons = all_pythons()
-    gates += [
-        Gate(
-            f"integration-target-py{version[0]}.{version[1]}",
-            "integration",
-            _script("integration.py", VENV, "--target-python", pythons[version], "--only", "file_sync"),
-            counts.pytest,
-        )
-        for version in MODULE_SIDE[:1]
-        if version in pythons and _main_runs_on_python_38()
-    ]
+    for one in others:
+        if one.controller:
+            command = _script("integration.py", one.path)
+        elif one.name == _oldest_managed_host():
+            command = _script("integration.py", VENV, "--target-python", one.path / "bin" / "python")
+        else:
+            continue
+        gates.append(Gate(f"integration-{one.name}", "integration", command, counts.pytest))
     return gates
 
 
-def _main_runs_on_python_38() -> bool:
-    """ansible-core 2.19, the newest for Python 3.11, still supports managed hosts with Python 3.8."""
-    return bool(list(VENV.glob("lib/python3.11")))
+def _oldest_managed_host() -> str:
+    """The oldest Python of managed hosts that the ansible-core of .venv supports."""
+    return "py3.8" if list(VENV.glob("lib/python3.11")) else "py3.9"
 
 
 def _go() -> list[Gate]:

@@ -5,7 +5,8 @@
 """Run the integration targets: integration.py VENV [--target-python PYTHON] [--only TARGET]…
 
 Each target is a role below tests/integration/targets. It runs on localhost with the ansible-core of VENV, in a
-directory of its own (output_dir, as ansible-test names it). PYTHON runs the modules then.
+directory of its own (output_dir, as ansible-test names it). The modules run with PYTHON, that of another
+virtual environment; without it, with that of VENV.
 """
 
 from __future__ import annotations
