@@ -34,7 +34,9 @@ class SetupError(Exception):
 
 
 def say(message: str) -> None:
-    print(message, flush=True)
+    # In one piece, since several threads may have something to say.
+    sys.stdout.write(message + "\n")
+    sys.stdout.flush()
 
 
 def version() -> tuple[str, int]:
