@@ -97,8 +97,9 @@ def sqlite(directory: Path) -> Scenario:
         for path in folder.glob("*destination.db*"):
             path.unlink()
 
-    with planner.plan_for_benchmark(str(source), str(destination)) as parameters:
-        contenders = executors("database_migrate", parameters)
+    sides = [{"engine": "sqlite", "database": str(path)} for path in (source, destination)]
+    with planner.plan(sides[0], sides[1], planner.Options(verify="none")) as plan:
+        contenders = executors("database_migrate", plan.parameters)
     dump = Contender(".dump | sqlite3", ["sh", "-c", f"sqlite3 {source} .dump | sqlite3 {destination}"])
     return Scenario("sqlite", [*contenders, dump], reset, "1 000 000 rows in 2 tables, 2 indexes, not verified")
 
