@@ -170,7 +170,7 @@ func watchSignals(cancel context.CancelCauseFunc) (stop func()) {
 
 func watchLifeline(lines io.Reader, cancel context.CancelCauseFunc) {
 	_, _ = io.Copy(io.Discard, lines)
-	cancel(wire.Fail(wire.Cancelled, "the job was cancelled: its standard input was closed"))
+	cancel(wire.Fail(wire.Cancelled, "the job was cancelled"))
 }
 
 func asFailure(ctx context.Context, err error) *wire.Failure {

@@ -42,7 +42,7 @@ func DecodeJob(line []byte) (*Job, error) {
 	}
 	var problem error
 	object := newObject("job", line, &problem)
-	object.require("protocol")
+	object.Required("protocol")
 	if protocol := object.Integer("protocol", Protocol, 0, math.MaxInt64); protocol != Protocol {
 		object.report("job.protocol is %d; this executor speaks %d", protocol, Protocol)
 	}
@@ -58,7 +58,7 @@ func DecodeJob(line []byte) (*Job, error) {
 	if !jobID.MatchString(job.ID) {
 		object.Report("id", "must be 1 to 64 letters, digits and hyphens")
 	}
-	object.require("parameters")
+	object.Required("parameters")
 	// The parameters report into their own problem: the operation's, not the job's.
 	var parameterProblem error
 	job.Parameters = newObject("parameters", orEmpty(object.Raw("parameters")), &parameterProblem)

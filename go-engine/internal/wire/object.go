@@ -70,7 +70,7 @@ func (o *Object) Path(name string, fallback Path) Path {
 
 // RequiredPath reads a string that must be there and not be empty.
 func (o *Object) RequiredPath(name string) Path {
-	if o.require(name) {
+	if o.Required(name) {
 		if path := o.Path(name, ""); path != "" {
 			return path
 		}
@@ -169,7 +169,7 @@ func (o *Object) Object(name string) *Object {
 
 // RequiredObject reads an object that must be there.
 func (o *Object) RequiredObject(name string) *Object {
-	o.require(name)
+	o.Required(name)
 	return o.Object(name)
 }
 
@@ -235,7 +235,8 @@ func (o *Object) take(name string) (json.RawMessage, bool) {
 	return data, found
 }
 
-func (o *Object) require(name string) bool {
+// Required reports a problem if the object lacks the key.
+func (o *Object) Required(name string) bool {
 	if o.Has(name) {
 		return true
 	}

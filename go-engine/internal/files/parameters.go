@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import (
+	"math"
+	"path/filepath"
+	"strings"
+
+	"migration.assistant/engine/internal/filters"
+	"migration.assistant/engine/internal/wire"
+)
+
+// syncParameters are those of file_sync; sizes in bytes. A maxDelete of -1 is no limit.
+type syncParameters struct {
+	source         string
+	destination    string
+	checksum       bool
+	verify         bool
+	delete         bool
+	maxDelete      int64
+	filters        *filters.List
+	preserve       preserve
+	parallelFiles  int
+	parallelChunks int
+	chunkSize      int64
+	bufferSize     int
+	bandwidthLimit int64
+}
+
+// preserve says what of an entry is kept beside its content.
+type preserve struct {
+	permissions, timestamps, owner, group, hardLinks, xattrs, specials bool
+}
+
+func readSyncParameters(object *wire.Object) (*syncParameters, error) {
+	kept := object.Object("preserve")
+	parameters := &syncParameters{
+		source:      readPath(object, "source"),
+		destination: readPath(object, "destination"),
+		checksum:    object.Choice("compare", "quick", "checksum") == "checksum",
+		verify:      object.Bool("verify", false),
+		delete:      object.Bool("delete", false),
+		maxDelete:   -1,
+		filters:     filters.Read(object, "filters"),
+		preserve: preserve{
+			permissions: kept.Bool("permissions", true),
+			timestamps:  kept.Bool("timestamps", true),
+			owner:       kept.Bool("owner", true),
+			group:       kept.Bool("group", true),
+			hardLinks:   kept.Bool("hard_links", true),
+			xattrs:      kept.Bool("xattrs", true),
+			specials:    kept.Bool("specials", true),
+		},
+		parallelFiles:  readParallel(object, "parallel_files", 8),
+		parallelChunks: readParallel(object, "parallel_chunks", 1),
+		chunkSize:      object.Integer("chunk_size", 50<<20, 64<<10, math.MaxInt64),
+		bufferSize:     int(object.Integer("buffer_size", 256<<10, 4<<10, 1<<30)),
+		bandwidthLimit: object.Integer("bandwidth_limit", 0, 0, math.MaxInt64),
+	}
+	if limit, given := object.OptionalInteger("max_delete", 0); given {
+		parameters.maxDelete = limit
+	}
+	return parameters, object.Err()
+}
+
+// statisticsParameters are those of file_statistics.
+type statisticsParameters struct {
+	source        string
+	filters       *filters.List
+	parallelFiles int
+}
+
+func readStatisticsParameters(object *wire.Object) (*statisticsParameters, error) {
+	parameters := &statisticsParameters{
+		source:        readPath(object, "source"),
+		filters:       filters.Read(object, "filters"),
+		parallelFiles: readParallel(object, "parallel_files", 8),
+	}
+	return parameters, object.Err()
+}
+
+func readParallel(object *wire.Object, name string, fallback int64) int {
+	return int(object.Integer(name, fallback, 1, 1024))
+}
+
+func readPath(object *wire.Object, name string) string {
+	path := string(object.RequiredPath(name))
+	switch {
+	case path == "":
+	case !filepath.IsAbs(path):
+		object.Report(name, "must be an absolute path")
+	case strings.ContainsRune(path, 0):
+		object.Report(name, "must not contain a null byte")
+	}
+	return filepath.Clean(path)
+}

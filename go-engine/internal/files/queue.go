@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import "sync"
+
+// queue hands out work to a fixed number of workers, the newest first: the walk goes down before it goes on, which
+// keeps few directories open. It is empty when no work is left and no worker is busy, who could add more.
+type queue[T any] struct {
+	mutex   sync.Mutex
+	changed sync.Cond
+	stack   []batch[T]
+	busy    int
+	waiting int
+	workers int
+}
+
+// batch is what belongs together. Several workers may take parts of it, each a single item if apart says so.
+type batch[T any] struct {
+	items []T
+	apart bool
+}
+
+// largestPart bounds what one worker takes at once: enough to seldom wait for another, few enough to share evenly.
+const largestPart = 32
+
+func newQueue[T any](workers int) *queue[T] {
+	q := &queue[T]{workers: workers}
+	q.changed.L = &q.mutex
+	return q
+}
+
+// add puts batches on the stack; the last is handed out first.
+func (q *queue[T]) add(batches ...batch[T]) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	for _, batch := range batches {
+		if len(batch.items) > 0 {
+			q.stack = append(q.stack, batch)
+		}
+	}
+	if q.waiting > 0 {
+		q.changed.Broadcast()
+	}
+}
+
+// run calls work in all workers until the queue is empty. start makes what one worker needs.
+func (q *queue[T]) run(start func() (work func(part []T))) {
+	var group sync.WaitGroup
+	for range q.workers {
+		group.Go(func() {
+			work := start()
+			for part := q.take(false); part != nil; part = q.take(true) {
+				work(part)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// take waits for work; nil tells that there will be none. done says that the part taken before is done.
+func (q *queue[T]) take(done bool) []T {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	if done {
+		q.busy--
+	}
+	for len(q.stack) == 0 {
+		if q.busy == 0 {
+			q.changed.Broadcast()
+			return nil
+		}
+		q.waiting++
+		q.changed.Wait()
+		q.waiting--
+	}
+	q.busy++
+	top := &q.stack[len(q.stack)-1]
+	size := min(max(len(top.items)/(4*q.workers), 1), largestPart)
+	if top.apart {
+		size = 1
+	}
+	part := top.items[:size]
+	if top.items = top.items[size:]; len(top.items) == 0 {
+		*top = batch[T]{}
+		q.stack = q.stack[:len(q.stack)-1]
+	}
+	return part
+}
