@@ -11,6 +11,7 @@ import (
 	"migration.assistant/engine/internal/files"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/runner"
+	"migration.assistant/engine/internal/sqlite"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -23,6 +24,7 @@ const usage = "usage: migration-engine run | version\n"
 func operationsHere() operations.Registry {
 	var registry operations.Registry
 	registry = append(registry, files.Operations()...)
+	registry = append(registry, sqlite.Operations()...)
 	return registry
 }
 

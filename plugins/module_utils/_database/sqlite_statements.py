@@ -63,19 +63,20 @@ def _beside_the_guard(sql: str) -> t.List[str]:
 
 
 def _copy(table: Table) -> t.Dict[str, t.Any]:
-    """Where there is a next, it and first take the number of rows as parameter ?1 (-1: all)."""
+    """Where there is a next, it and first take the number of rows as parameter (-1: all)."""
     name = quote(table.name)
     columns = ", ".join(_columns(table))
     insert = "INSERT INTO main.%s (%s) SELECT %s FROM src.%s" % (name, columns, columns, name)
-    result: t.Dict[str, t.Any] = {"count": "SELECT count(*) FROM src.%s" % name}
+    count = "SELECT count(*) FROM %s.%s"
+    result: t.Dict[str, t.Any] = {"count": count % ("src", name), "count_written": count % ("main", name)}
     if table.key is None:
         # Without a key there is no place to go on from: all rows at once.
         result["first"] = insert
         return result
     order = ", ".join(_ordered(column) for column in table.key)
     result.update(
-        first="%s ORDER BY %s LIMIT ?1" % (insert, order),
-        next="%s WHERE %s ORDER BY %s LIMIT ?1" % (insert, _after_position(table.key), order),
+        first="%s ORDER BY %s LIMIT ?" % (insert, order),
+        next="%s WHERE %s ORDER BY %s LIMIT ?" % (insert, _after_position(table.key), order),
         locate=_locate(table),
     )
     return result

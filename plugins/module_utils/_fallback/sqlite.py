@@ -27,6 +27,7 @@ _TABLE: Dict[str, Field] = {
     "create": Field(list_of(text(minimum=1)), required=True),
     "drop": _TEXTS,
     "count": _SQL,
+    "count_written": _SQL,
     "first": _SQL,
     "next": _SQL,
     "locate": _TEXTS,

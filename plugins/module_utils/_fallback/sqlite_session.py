@@ -57,7 +57,13 @@ class Job:
         self.count = dict.fromkeys(COUNTERS, 0)
         context.statistics = self.count
         context.meter.rows_copied = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the figures anew."""
+        self.count.update(dict.fromkeys(COUNTERS, 0))
         self.count["tables"] = sum(1 for table in self.tables if not internal(table["name"]))
+        self.tally.items_done = self.tally.items_total = 0
 
     @property
     def dry_run(self) -> bool:
@@ -219,7 +225,7 @@ def verify(job: Job, session: Session, tables: Sequence[Table], rows: Dict[str, 
             continue
         job.phase("verify", table["name"])
         if level == "counts":
-            found = session.value(table["count"].replace(" FROM src.", " FROM main.", 1))
+            found = session.value(table["count_written"])
             problem = "%d rows instead of %d" % (found, rows[table["name"]]) if found != rows[table["name"]] else ""
         else:
             changed = session.differences(table)

@@ -54,6 +54,7 @@ class _Update:
                 self._count_verified()
                 return "nothing"
             if replace:
+                job.reset()
                 return "build"
             self._refuse()
             if not job.dry_run:
