@@ -1,0 +1,5 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan of file work: filters, checks before anything is touched, choice of the method."""

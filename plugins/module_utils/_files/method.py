@@ -1,0 +1,80 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which way of moving a tree fits it, by its figures and by where it goes."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .. import _units
+from .preflight import FileSyncError
+
+Choice = t.Dict[str, t.Any]
+
+_ALIASES = {"concurrent_chunks": "chunked_transfer"}
+_PARAMETERS: t.Dict[str, t.Dict[str, t.Any]] = {
+    "direct_copy": {"parallel_files": 8},
+    "chunked_transfer": {"chunk_size": "50MB", "parallel_chunks": 4},
+    "archive_transfer": {"compression": True, "parallel_archives": 2},
+    "hybrid_sync": {"parallel_files": 8},
+    "cloud_to_cloud": {"use_native_apis": True},
+}
+
+
+class Thresholds(t.NamedTuple):
+    """From where on files count as large, on average in bytes, and as many."""
+
+    large_file_average: int = 100 * _units.MB
+    many_files: int = 10000
+
+    @classmethod
+    def parse(cls, large_file_average: t.Any = "100MB", many_files: t.Any = 10000) -> Thresholds:
+        """Read both as users write them; FileSyncError names the one that cannot be read."""
+        try:
+            return cls(
+                _units.parse_size(large_file_average, "large_file_average", minimum=1),
+                _units.parse_count(many_files, "many_files", minimum=1),
+            )
+        except ValueError as exc:
+            raise FileSyncError("", None, str(exc)) from exc
+
+
+def choose_method(statistics: t.Mapping[str, t.Any], thresholds: Thresholds, scope: str) -> Choice:
+    """Choose by the figures of ``file_statistics``; give {chosen, reason, parameters}.
+
+    scope: local (same host), remote (another host), cloud (both sides object stores). Locally files are always
+    copied directly, large ones in chunks; archives are for the wire.
+    """
+    if scope == "cloud":
+        return _choice("cloud_to_cloud", "both sides are object stores, which can copy between themselves")
+    if scope not in ("local", "remote"):
+        raise FileSyncError("scope", scope, "give local, remote or cloud")
+    files = int(statistics["files_total"])
+    average = int(statistics["bytes_total"]) / files if files else 0.0
+    measured = "%d %s of %s on average" % (files, "file" if files == 1 else "files", _units.size_text(round(average)))
+    if average > thresholds.large_file_average:
+        limit = _units.size_text(thresholds.large_file_average)
+        return _choice("chunked_transfer", "%s, above %s: large files go in chunks" % (measured, limit))
+    if scope == "local":
+        return _choice("direct_copy", "%s on one host: files are copied directly" % measured)
+    if files > thresholds.many_files:
+        reason = "%s, more than %d: many small files go as one stream" % (measured, thresholds.many_files)
+        return _choice("archive_transfer", reason)
+    return _choice("hybrid_sync", "%s: neither large nor many" % measured)
+
+
+def local_method(wanted: str) -> t.Dict[str, str]:
+    """The method of a copy on one host that the option ``method`` asks for, as {chosen, reason}."""
+    if wanted == "auto":
+        return {"chosen": "direct_copy", "reason": "both directories are on the same host"}
+    chosen = _ALIASES.get(wanted, wanted)
+    if chosen not in ("direct_copy", "chunked_transfer"):
+        allowed = "give auto, direct_copy, chunked_transfer or concurrent_chunks"
+        raise FileSyncError("method", wanted, allowed)
+    return {"chosen": chosen, "reason": "the task says method: %s" % wanted}
+
+
+def _choice(chosen: str, reason: str) -> Choice:
+    return {"chosen": chosen, "reason": reason, "parameters": dict(_PARAMETERS[chosen])}
