@@ -103,11 +103,7 @@ def run_job(
 
 
 def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
-    """The part of a result that is alike in every data-plane module; shows warnings on the way."""
-    for warning in outcome.warnings[:_WARNINGS_SHOWN]:
-        module.warn(printable(_with_path(warning)))
-    if outcome.warnings_count > _WARNINGS_SHOWN:
-        module.warn("%d more notices are in the result" % (outcome.warnings_count - _WARNINGS_SHOWN))
+    """The part of a result that is alike in every data-plane module; shows notices on the way."""
     result: t.Dict[str, t.Any] = {
         "changed": outcome.changed or (outcome.changes_count > 0 and not outcome.statistics),
         "executor": outcome.choice.as_result(),
@@ -115,7 +111,7 @@ def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
         "performance": outcome.performance,
         "samples": [_without_kind(sample) for sample in outcome.samples],
         "alerts": _performance.alerts(outcome.performance, outcome.samples, module.params["alerts"]),
-        "notices": [_without_kind(warning) for warning in outcome.warnings],
+        "notices": notices(module, outcome),
         "notices_count": outcome.warnings_count,
         "changes": [_without_kind(change) for change in outcome.changes],
         "changes_count": outcome.changes_count,
@@ -125,6 +121,15 @@ def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
     if module._diff:
         result["diff"] = diff(outcome)
     return result
+
+
+def notices(module: AnsibleModule, outcome: Outcome) -> t.List[t.Dict[str, t.Any]]:
+    """The executor's warnings for the result; the first few are shown as warnings of the task."""
+    for warning in outcome.warnings[:_WARNINGS_SHOWN]:
+        module.warn(printable(_with_path(warning)))
+    if outcome.warnings_count > _WARNINGS_SHOWN:
+        module.warn("%d more notices are in the result" % (outcome.warnings_count - _WARNINGS_SHOWN))
+    return [_without_kind(warning) for warning in outcome.warnings]
 
 
 def check_alerts(module: AnsibleModule) -> None:

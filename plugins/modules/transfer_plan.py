@@ -122,7 +122,7 @@ def main() -> None:
     params = module.params
     try:
         thresholds = method.Thresholds.parse(params["large_file_average"], params["many_files"])
-        parameters = sync.measuring(params["source"], params["filters"], params["parallel_files"])
+        parameters = sync.measuring(params)
     except sync.FileSyncError as exc:
         module.fail_json(msg=str(exc))
     outcome = _job_module.run_job(module, "file_statistics", parameters)

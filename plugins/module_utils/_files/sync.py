@@ -54,18 +54,15 @@ def plan(params: t.Mapping[str, t.Any]) -> t.Tuple[t.Dict[str, t.Any], t.Dict[st
     Raises FileSyncError for any option that cannot be used, before anything is touched.
     """
     try:
-        sizes = {
-            "chunk_size": _at_least("chunk_size", _units.parse_size(params["chunk_size"], "chunk_size"), _LOWEST_CHUNK),
-            "buffer_size": _at_least(
-                "buffer_size", _units.parse_size(params["buffer_size"], "buffer_size"), _LOWEST_BUFFER
-            ),
+        amounts = {
+            "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
+            "buffer_size": _units.parse_size(params["buffer_size"], "buffer_size", minimum=_LOWEST_BUFFER),
             "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
         }
     except ValueError as exc:
         raise FileSyncError("", None, str(exc)) from exc
-    for option in ("parallel_files", "parallel_chunks"):
-        if not 1 <= params[option] <= _MOST_PARALLEL:
-            raise FileSyncError(option, params[option], "give a number from 1 to %d" % _MOST_PARALLEL)
+    _check_parallel("parallel_files", params["parallel_files"])
+    _check_parallel("parallel_chunks", params["parallel_chunks"])
     if params["max_delete"] is not None and params["max_delete"] < 0:
         raise FileSyncError("max_delete", params["max_delete"], "give 0 or more")
     source, destination = preflight.check_paths(params["source"], params["destination"])
@@ -78,15 +75,24 @@ def plan(params: t.Mapping[str, t.Any]) -> t.Tuple[t.Dict[str, t.Any], t.Dict[st
         "verify": params["verify"],
         "delete": params["delete"],
         "max_delete": params["max_delete"],
-        "filters": filters.parse(params["filters"]),
+        "filters": filters.parse(params["filters"], source, destination),
         "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
         "parallel_files": params["parallel_files"],
         "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] == "chunked_transfer" else 1,
-        **sizes,
+        **amounts,
     }, chosen
 
 
-def _at_least(option: str, value: int, lowest: int) -> int:
-    if value < lowest:
-        raise FileSyncError(option, value, "give at least %d bytes" % lowest)
-    return value
+def measuring(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """Give the parameters of the job that measures a source. Raises FileSyncError."""
+    _check_parallel("parallel_files", params["parallel_files"])
+    return {
+        "source": preflight.check_source(params["source"]),
+        "filters": filters.parse(params["filters"], params["source"]),
+        "parallel_files": params["parallel_files"],
+    }
+
+
+def _check_parallel(option: str, value: int) -> None:
+    if not 1 <= value <= _MOST_PARALLEL:
+        raise FileSyncError(option, value, "give a number from 1 to %d" % _MOST_PARALLEL)
