@@ -11,6 +11,7 @@ import stat
 from typing import Optional
 
 from . import tree, xattrs
+from ._errors import ItemError
 from .items import Differences, add_xattrs
 from .session import Place, Session, step
 from .tree import join, text
@@ -96,6 +97,7 @@ class Directories:
         except OSError as error:
             raise step("open the source directory", error) from error
         directory.info = os.fstat(directory.source)
+        self._refuse_root(directory.info)
         if directory.created:
             self._make(directory, parent)
             self.report_made(worker, directory)
@@ -131,13 +133,22 @@ class Directories:
         assert parent.destination is not None and directory.existing is not None
         mode = stat.S_IMODE(directory.existing.st_mode)
         try:
-            if not self._metadata.root and mode & 0o700 != 0o700 and not self._session.dry_run:
+            if self._metadata.owns(directory.existing) and mode & 0o700 != 0o700 and not self._session.dry_run:
                 # Given its final mode when the walk leaves it.
                 with tree.held(parent.destination, directory.name, directory.existing) as target:
                     os.chmod(target, mode | 0o700)
             directory.destination = tree.open_directory(parent.destination, directory.name)
         except OSError as error:
             raise step("open the destination's directory", error) from error
+        opened = os.fstat(directory.destination)
+        if not tree.same_entry(opened, directory.existing):
+            raise tree.replaced("destination")
+        self._refuse_root(opened)
+
+    def _refuse_root(self, info: os.stat_result) -> None:
+        """A bind mount can put one root into the other, where no comparison of paths sees it."""
+        if (info.st_dev, info.st_ino) in self._session.roots:
+            raise ItemError("paths_overlap", "the directory is one of the two roots")
 
     def compare(self, directory: Directory) -> None:
         """Find out what the directory lacks, before anything is written in it."""

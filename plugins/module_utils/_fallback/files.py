@@ -27,7 +27,7 @@ def _absolute_path(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.startswith("/"):
         raise bad_job("%s must be an absolute path" % where)
     try:
-        return tree.from_text(value)
+        return os.path.normpath(tree.from_text(value))
     except ValueError as error:
         raise bad_job("%s is no path: %s" % (where, error)) from error
 
@@ -120,9 +120,13 @@ class _Synchronization:
 
     def _walk(self) -> Walk:
         roots, session = self._roots, self._session
+        info = os.fstat(roots.source)
+        session.roots.add((info.st_dev, info.st_ino))
         if roots.destination is not None:
             session.metadata.probe_destination(roots.destination)
-        root = Directory(None, "", os.fstat(roots.source), roots.existing)
+            destination = os.fstat(roots.destination)
+            session.roots.add((destination.st_dev, destination.st_ino))
+        root = Directory(None, "", info, roots.existing)
         root.source = os.dup(roots.source)
         if roots.destination is not None:
             root.destination = os.dup(roots.destination)

@@ -47,6 +47,10 @@ class Metadata:
         if preserve["xattrs"] and not self.xattrs:
             self.warn_once("xattrs_not_preserved", "extended attributes cannot be read on this platform")
 
+    def owns(self, info: os.stat_result) -> bool:
+        """Whether permission bits bind this user, and it can change them: the entry's owner, if not root."""
+        return not self.root and info.st_uid == self._user
+
     def warn_once(self, code: str, message: str, path: Optional[str] = None) -> None:
         with self._lock:
             if code in self._warned:

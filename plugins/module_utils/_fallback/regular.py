@@ -86,10 +86,12 @@ class Files(Handler):
         read_old_target(item)
         worker.tally.bytes_total += item.info.st_size
         inode: Optional[Inode] = None
-        if not self.session.dry_run:
+        # A dry run opens the source too, since a user other than root may not be allowed to.
+        if not (self.session.dry_run and self.metadata.root):
             source = self._open_source(item)
             try:
-                inode = self._copy_open(worker, item, source)
+                if not self.session.dry_run:
+                    inode = self._copy_open(worker, item, source)
             except OSError as error:
                 raise step("write the destination", error) from error
             finally:

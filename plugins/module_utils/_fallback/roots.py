@@ -36,9 +36,9 @@ class Roots:
         context = self._context
         source = open_source(context.parameters["source"])
         try:
-            path = os.path.realpath(context.parameters["destination"])
+            path: str = context.parameters["destination"]
             self.existing = _examine_destination(path)
-            _refuse_overlap(os.path.realpath(context.parameters["source"]), path)
+            _refuse_overlap(context.parameters["source"], path)
             _check_writable(path)
             if self.existing is not None:
                 self.destination = _open(path)
@@ -81,11 +81,11 @@ def open_source(path: str) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _error("source_missing", "the source %s does not exist", path) from error
     except OSError as error:
-        raise _error("io_error", "unable to look at the source %s: " + reason(error), path) from error
+        raise _error("io_error", "unable to open the source %s: " + reason(error), path) from error
     if not stat.S_ISDIR(info.st_mode):
         raise _error("source_not_directory", "the source %s is not a directory", path)
     try:
-        return _open(os.path.realpath(path))
+        return _open(path)
     except OSError as error:
         raise _error("io_error", "unable to open the source %s: " + reason(error), path) from error
 
@@ -98,13 +98,20 @@ def nearest_existing(path: str) -> str:
 
 
 def _examine_destination(path: str) -> Optional[os.stat_result]:
+    """What the destination is, None if it is absent. A symbolic link that leads nowhere is no directory either."""
     try:
         info = os.stat(nearest_existing(path))
+    except FileNotFoundError as error:
+        raise _not_a_directory(path) from error
     except OSError as error:
-        raise _error("io_error", "unable to look at the destination %s: " + reason(error), path) from error
+        raise _error("io_error", "unable to open the destination %s: " + reason(error), path) from error
     if not stat.S_ISDIR(info.st_mode):
-        raise _error("destination_not_directory", "the destination %s is not a directory, or lies below a file", path)
+        raise _not_a_directory(path)
     return info if os.path.lexists(path) else None
+
+
+def _not_a_directory(path: str) -> JobError:
+    return _error("destination_not_directory", "the destination %s is not a directory, or lies below a file", path)
 
 
 def _refuse_overlap(source: str, destination: str) -> None:
@@ -122,7 +129,7 @@ def _identity(path: str) -> Tuple[int, int]:
 
 def _lineage(path: str) -> Set[Tuple[int, int]]:
     """Identities of a directory, or of the nearest that exists, and of all its parents."""
-    path = nearest_existing(path)
+    path = os.path.realpath(nearest_existing(path))
     found = {_identity(path)}
     while path != os.path.dirname(path):
         path = os.path.dirname(path)
@@ -140,7 +147,8 @@ def _check_writable(path: str) -> None:
 
 
 def _open(path: str) -> int:
-    return os.open(path, tree.DIRECTORY_FLAGS)
+    """Open a root, following symbolic links."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _create(path: str) -> int:
@@ -152,7 +160,8 @@ def _create(path: str) -> int:
         parent = os.path.dirname(parent)
     try:
         for directory in reversed(missing):
-            os.mkdir(directory, 0o755)
+            os.mkdir(directory)
+            os.chmod(directory, 0o755)
         os.mkdir(path, 0o700)
         return _open(path)
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from . import tree
 from ._context import Context
@@ -56,6 +56,8 @@ class Session:
             parameters["parallel_chunks"],
             parameters["bandwidth_limit"],
         )
+        # Identities of the two directories that the job names.
+        self.roots: Set[Tuple[int, int]] = set()
         self._buffer_size: int = parameters["buffer_size"]
         self._workers: List[Worker] = []
         self._lock = threading.Lock()

@@ -142,13 +142,22 @@ class Walk:
                 name = entry.name
                 if name in listing.visible:
                     found[name] = entry.stat(follow_symlinks=False)
-                elif name not in listing.all_names and tree.is_temporary(name):
+                elif self._is_leftover(listing, entry):
                     with self._session.failures_of(join(directory.path, name)):
                         self._deletions.remove_temporary(worker, directory.path, directory.destination, name)
                 elif self._session.delete:
                     with self._session.failures_of(join(directory.path, name)):
                         self._deletions.collect(directory.destination, directory.path, name)
         return found
+
+    @staticmethod
+    def _is_leftover(listing: Listing, entry: os.DirEntry[str]) -> bool:
+        """Whether a killed run left the entry. It left no directories: those are made under their own names."""
+        return (
+            tree.is_temporary(entry.name)
+            and entry.name not in listing.all_names
+            and not entry.is_dir(follow_symlinks=False)
+        )
 
     def _count(self, worker: Worker, listing: Listing) -> None:
         counters = worker.counters

@@ -24,11 +24,11 @@ class FileSyncError(Exception):
 def check_paths(source: str, destination: str) -> t.Tuple[str, str]:
     """Both paths as given, if a tree can be brought from one to the other; else FileSyncError.
 
-    Symbolic links in the paths are followed. The destination and its parents may be missing.
+    Symbolic links in the paths are followed, and must lead somewhere. The destination and its parents may be missing.
     """
     check_source(source)
     _check_absolute("destination", destination)
-    target = os.path.realpath(destination)
+    target = os.path.normpath(destination)
     place = _nearest_existing(target)
     if not os.path.isdir(place):
         where = "it is" if place == target else "%s is" % place
@@ -69,7 +69,7 @@ def _nearest_existing(path: str) -> str:
 
 def _refuse_overlap(source: str, destination: str, place: str) -> None:
     """Compare by identity, which sees through symbolic links and bind mounts."""
-    inside = _lineage(place)
+    inside = _lineage(os.path.realpath(place))
     if _identity(source) in inside:
         same = os.path.exists(destination) and os.path.samefile(source, destination)
         message = "it is the source itself" if same else "it is inside the source %s" % source
