@@ -240,7 +240,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(_job_module.executor_argument_spec(), **sync.ARGUMENT_SPEC),
         supports_check_mode=True,
-        required_by={"max_delete": "delete"},
     )
     _job_module.check_alerts(module)
     try:
