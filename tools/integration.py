@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--target-python", default="")
     parser.add_argument("--only", action="append", default=[])
     options = parser.parse_args()
-    names = sorted(path.name for path in TARGETS.iterdir() if (path / "tasks").is_dir())
+    names = sorted(path.parent.parent.name for path in TARGETS.glob("*/tasks/main.yml"))
     unknown = set(options.only) - set(names)
     if unknown:
         parser.error(f"there is no target named {', '.join(unknown)}; there are: {', '.join(names)}")
