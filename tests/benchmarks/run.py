@@ -32,7 +32,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-linux-amd64"
 FALLBACK = "ansible_collections.migration.assistant.plugins.module_utils._fallback"
-ENVIRONMENT = dict(os.environ, PYTHONPATH=str(REPOSITORY / "build" / "collections"))
+COLLECTIONS = str(REPOSITORY / "build" / "collections")
+ENVIRONMENT = dict(os.environ, PYTHONPATH=COLLECTIONS)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def files(name: str, directory: Path, count: int, size: int, fresh: bool = True)
 
 
 def sqlite(directory: Path) -> Scenario:
+    sys.path.insert(0, COLLECTIONS)
     from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite as planner
 
     folder = directory / "sqlite"
