@@ -26,6 +26,7 @@ class Directory:
 
     __slots__ = (
         "created",
+        "current_xattrs",
         "destination",
         "differences",
         "existing",
@@ -54,6 +55,7 @@ class Directory:
         self.old_target: Optional[str] = None
         self.differences = _NOTHING
         self.wanted_xattrs: Xattrs = {}
+        self.current_xattrs: Optional[Xattrs] = None
         self.inherits_acl = False
         # Tasks and subdirectories that are not done yet; the visit itself is the first.
         self.pending = 1
@@ -136,6 +138,7 @@ class Directories:
             if self._metadata.owns(directory.existing) and mode & 0o700 != 0o700 and not self._session.dry_run:
                 # Given its final mode when the walk leaves it.
                 with tree.held(parent.destination, directory.name, directory.existing) as target:
+                    self._read_current(directory, target)
                     os.chmod(target, mode | 0o700)
             directory.destination = tree.open_directory(parent.destination, directory.name)
         except OSError as error:
@@ -153,19 +156,24 @@ class Directories:
     def compare(self, directory: Directory) -> None:
         """Find out what the directory lacks, before anything is written in it."""
         metadata = self._metadata
-        current: Xattrs = {}
         if metadata.xattrs:
             found = xattrs.read_open(directory.source, metadata.root)
             directory.wanted_xattrs = metadata.wanted_xattrs(found, directory.path or ".")
-            if directory.destination is not None and not directory.created:
-                current = xattrs.read_open(directory.destination, metadata.root)
-                directory.inherits_acl = DEFAULT_ACL in current
         if directory.created:
             return
         assert directory.existing is not None
+        if directory.current_xattrs is None and directory.destination is not None:
+            self._read_current(directory, directory.destination)
+        current = directory.current_xattrs or {}
         before, after = metadata.compare(directory.info, directory.existing)
         add_xattrs(before, after, directory.wanted_xattrs, current)
         directory.differences = Differences(before, after, directory.wanted_xattrs, current)
+
+    def _read_current(self, directory: Directory, target: tree.Target) -> None:
+        """Read the destination's attributes; a change of its mode would change its access list."""
+        if self._metadata.xattrs:
+            directory.current_xattrs = xattrs.read_open(target, self._metadata.root)
+            directory.inherits_acl = DEFAULT_ACL in directory.current_xattrs
 
     def leave(self, worker: Worker, directory: Directory) -> None:
         """Everything in the directory is done: give it its final metadata, and report what of it was not alike."""

@@ -171,10 +171,12 @@ class Metadata:
         locked = not self.root and not mode & 0o200
         if locked:
             os.chmod(target, mode | 0o200)
+        kept = False
         try:
             kept = xattrs.write(target, wanted, current)
         finally:
-            if locked:
+            # A list that was set has given the bits their final values.
+            if locked and not (kept and xattrs.sets_access(wanted, current)):
                 os.chmod(target, mode)
         if not kept:
             self._warn_xattrs(path)

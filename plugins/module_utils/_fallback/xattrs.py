@@ -16,6 +16,7 @@ from .tree import Target
 
 Xattrs = Dict[str, bytes]
 
+ACCESS_ACL = "system.posix_acl_access"
 DEFAULT_ACL = "system.posix_acl_default"
 # The label belongs to the policy of the host, not to the file.
 _NEVER = frozenset(["security.selinux"])
@@ -64,7 +65,8 @@ def differing(wanted: Xattrs, current: Xattrs) -> FrozenSet[str]:
 def write(target: Target, wanted: Xattrs, current: Xattrs) -> bool:
     """Make the attributes of ``target`` equal ``wanted``; False where the file system cannot keep them."""
     try:
-        for name in differing(wanted, current):
+        # Access lists last: they may take the permission that setting the others needs.
+        for name in sorted(differing(wanted, current), key=lambda name: name.startswith("system.")):
             if name in wanted:
                 os.setxattr(target, name, wanted[name])
             else:
@@ -74,6 +76,11 @@ def write(target: Target, wanted: Xattrs, current: Xattrs) -> bool:
             return False
         raise
     return True
+
+
+def sets_access(wanted: Xattrs, current: Xattrs) -> bool:
+    """Whether an access list is to be set, which makes the permission bits too."""
+    return ACCESS_ACL in wanted and wanted[ACCESS_ACL] != current.get(ACCESS_ACL)
 
 
 def keeps(probe: Target, name: str) -> bool:
