@@ -61,9 +61,10 @@ func (j *job) predict() ([]int64, error) {
 			continue
 		}
 		j.copied(differences{inserted: rows[index]})
-		j.count.Chunks++
-		if t.next != "" {
-			j.count.Chunks += rows[index] / j.chunkRows
+		if t.next != "" && rows[index] > 0 {
+			j.count.Chunks += (rows[index] + j.chunkRows - 1) / j.chunkRows
+		} else {
+			j.count.Chunks++
 		}
 	}
 	return rows, nil
@@ -160,7 +161,7 @@ func (b *builder) build() ([]int64, error) {
 		return nil, err
 	}
 	for index := range b.tables {
-		if err := b.load(index); err != nil {
+		if err := b.load(index, rows[index]); err != nil {
 			return nil, err
 		}
 	}
@@ -250,7 +251,7 @@ func (b *builder) repairTable(index int, rows int64) (kept int64, err error) {
 	return kept, err
 }
 
-func (b *builder) load(index int) error {
+func (b *builder) load(index int, total int64) error {
 	t := &b.tables[index]
 	rows, begun := b.ledger.number("rows", index)
 	if !begun {
@@ -268,12 +269,15 @@ func (b *builder) load(index int) error {
 	finished, _ := b.ledger.number("finished", index)
 	for done := finished == 1 || t.count == ""; !done; {
 		b.step("load", t.name)
-		added, last, err := b.loadChunk(index, rows)
+		added, last, err := b.loadChunk(index, rows, total)
 		if err != nil {
 			return err
 		}
 		failpoint.Hit("database.chunk_committed")
 		rows, done = rows+added, last
+		if rows != total && (done || added == 0) {
+			return wire.Fail(wire.DatabaseError, "%s: %d rows came instead of %d", t.name, rows, total)
+		}
 		b.copied(differences{inserted: added})
 		b.count.Chunks++
 		b.Meter.ItemsDone.Add(added)
@@ -282,24 +286,14 @@ func (b *builder) load(index int) error {
 }
 
 // loadChunk copies the rows after those that are there; they and the ledger's entry are one transaction.
-func (b *builder) loadChunk(index int, rows int64) (added int64, last bool, err error) {
+func (b *builder) loadChunk(index int, rows, total int64) (added int64, last bool, err error) {
 	t := &b.tables[index]
 	err = b.c.transaction("DEFERRED", func() error {
 		var err error
-		switch {
-		case t.next == "":
-			added, err = b.c.exec(t.first)
-		case rows == 0:
-			added, err = b.c.exec(t.first, b.chunkRows)
-		default:
-			if err = b.c.run(t.locate); err == nil {
-				added, err = b.c.exec(t.next, b.chunkRows)
-			}
-		}
-		if err != nil {
+		if added, err = b.insertChunk(t, rows, total); err != nil {
 			return err
 		}
-		if last = t.next == "" || added < b.chunkRows; last {
+		if last = t.next == "" || rows+added >= total; last {
 			err = b.finish(index, rows+added)
 		} else {
 			err = b.ledger.write(ledgerKey("rows", index), rows+added)
@@ -308,6 +302,31 @@ func (b *builder) loadChunk(index int, rows int64) (added int64, last bool, err 
 		return err
 	})
 	return added, last, err
+}
+
+func (b *builder) insertChunk(t *table, rows, total int64) (int64, error) {
+	if t.next == "" {
+		return b.c.exec(t.first)
+	}
+	if rows > 0 {
+		if err := b.c.run(t.locate); err != nil {
+			return 0, err
+		}
+		return b.c.exec(t.next, b.chunkRows)
+	}
+	whole := int64(0)
+	if t.all != "" && total <= b.chunkRows {
+		whole = 1
+		if t.allIf != "" {
+			if err := b.c.scan(t.allIf, &whole); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if whole == 1 {
+		return b.c.exec(t.all)
+	}
+	return b.c.exec(t.first, b.chunkRows)
 }
 
 func (b *builder) finish(index int, rows int64) error {

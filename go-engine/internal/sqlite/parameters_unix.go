@@ -17,6 +17,7 @@ type table struct {
 	create, drop   []string
 	count          string // empty for a virtual table, which has no rows of its own
 	countWritten   string
+	all, allIf     string // copies all rows at once, if allIf, where there is one, gives 1
 	first, next    string // next is empty if all rows are copied at once
 	locate         []string
 	compare        []string
@@ -70,7 +71,7 @@ func readParameters(o *wire.Object) (*parameters, error) {
 		destinationExists:   o.Required("destination_exists") && o.Bool("destination_exists", false),
 		verify:              o.Choice("verify", "checksum", "none", "counts", "full"),
 		integrity:           o.Choice("integrity", "quick", "none", "full"),
-		chunkRows:           o.Integer("chunk_rows", 50000, 1, math.MaxInt64),
+		chunkRows:           o.Integer("chunk_rows", 1000000, 1, math.MaxInt64),
 		resume:              o.Bool("resume", true),
 		digest:              string(o.RequiredPath("digest")),
 		sourceSchemaVersion: o.Integer("source_schema_version", 0, math.MinInt32, math.MaxInt64),
@@ -131,6 +132,8 @@ func readTable(o *wire.Object) table {
 		drop:           texts(o, "drop"),
 		count:          optionalText(o, "count"),
 		countWritten:   optionalText(o, "count_written"),
+		all:            optionalText(o, "all"),
+		allIf:          optionalText(o, "all_if"),
 		first:          optionalText(o, "first"),
 		next:           optionalText(o, "next"),
 		locate:         texts(o, "locate"),

@@ -22,6 +22,31 @@ from .sqlite_schema import Schema
 from .sqlite_selection import Selection, select
 from .sqlite_statements import TOUCH_SCHEMA, create_sequences, statements
 
+_CONNECTION = {
+    "type": "dict",
+    "required": True,
+    "options": {
+        "engine": {"type": "str", "choices": ["sqlite"], "default": "sqlite"},
+        "database": {"type": "path"},
+        "url": {"type": "str"},
+    },
+}
+
+ARGUMENT_SPEC: t.Dict[str, t.Any] = {
+    "source": _CONNECTION,
+    "destination": _CONNECTION,
+    "tables": {"type": "list", "elements": "str", "default": []},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "if_exists": {"type": "str", "choices": ["fail", "sync", "replace"], "default": "fail"},
+    "prune": {"type": "bool", "default": False},
+    "verify": {"type": "str", "choices": ["none", "counts", "checksum", "full"], "default": "checksum"},
+    "chunk_rows": {"type": "int", "default": 1000000},
+    "resume": {"type": "bool", "default": True},
+    "bookkeeping": {"type": "str", "choices": ["keep", "remove"], "default": "keep"},
+}
+
+OPTIONS = ("tables", "exclude", "if_exists", "prune", "verify", "chunk_rows", "resume", "bookkeeping")
+
 _LARGE = 1 << 30
 
 
@@ -34,7 +59,7 @@ class Options:
     if_exists: str = "fail"
     prune: bool = False
     verify: str = "checksum"
-    chunk_rows: int = 50000
+    chunk_rows: int = 1000000
     resume: bool = True
     bookkeeping: str = "keep"
     dry_run: bool = False

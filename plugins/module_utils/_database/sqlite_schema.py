@@ -42,13 +42,23 @@ class KeyColumn:
 
 
 @dataclass(frozen=True)
+class Column:
+    """affinity: text, numeric, real or none."""
+
+    name: str
+    affinity: str
+
+
+@dataclass(frozen=True)
 class Table:
-    """A table. columns: without generated ones. key: what orders and identifies its rows, None if nothing
-    accessible does. implicit_rowid: the key is a rowid that is no column. module: of a virtual table."""
+    """A table. columns: without generated ones; generated: whether there are such. key: what orders and identifies
+    its rows, None if nothing accessible does. implicit_rowid: the key is a rowid that is no column. module: of a
+    virtual table."""
 
     name: str
     sql: str
-    columns: t.Tuple[str, ...] = ()
+    columns: t.Tuple[Column, ...] = ()
+    generated: bool = False
     key: t.Optional[t.Tuple[KeyColumn, ...]] = None
     implicit_rowid: bool = False
     autoincrement: bool = False
@@ -135,7 +145,7 @@ def _table(reader: Reader, name: str, sql: str, indexes: t.Set[str]) -> Table:
     quoted = quote(name)
     # cid, name, type, notnull, default, pk, hidden (2 and 3: generated)
     columns = reader.rows("PRAGMA table_xinfo(%s)" % quoted)
-    plain = tuple(str(column[1]) for column in columns if column[6] < 2)
+    plain = tuple(Column(str(column[1]), _affinity(str(column[2]))) for column in columns if column[6] < 2)
     primary = [str(row[1]) for row in reader.rows("PRAGMA index_list(%s)" % quoted) if row[3] == "pk"]
     key: t.Optional[t.Tuple[KeyColumn, ...]]
     implicit = False
@@ -153,7 +163,22 @@ def _table(reader: Reader, name: str, sql: str, indexes: t.Set[str]) -> Table:
     if name.lower().startswith("sqlite_"):
         # Statistics are a set of rows: their rowids mean nothing.
         key, implicit = None, False
-    return Table(name, sql, plain, key, implicit, bool(re.search(r"\bAUTOINCREMENT\b", sql, re.IGNORECASE)))
+    counted = bool(re.search(r"\bAUTOINCREMENT\b", sql, re.IGNORECASE))
+    return Table(name, sql, plain, len(plain) < len(columns), key, implicit, counted)
+
+
+def _affinity(declared: str) -> str:
+    """SQLite's own rules; ANY is none in a STRICT table, and taking it for that elsewhere only costs time."""
+    upper = declared.upper()
+    if "INT" in upper:
+        return "numeric"
+    if any(part in upper for part in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if not upper or "BLOB" in upper or upper == "ANY":
+        return "none"
+    if any(part in upper for part in ("REAL", "FLOA", "DOUB")):
+        return "real"
+    return "numeric"
 
 
 def _key_of_index(reader: Reader, index: str) -> t.Tuple[KeyColumn, ...]:

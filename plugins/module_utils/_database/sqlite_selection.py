@@ -112,7 +112,7 @@ def _rehearse_table(connection: sqlite3.Connection, table: Table) -> None:
         connection.execute(table.sql)
         if table.module is None:
             # Preparing it looks up the collations and functions of constraints and generated columns.
-            names = ", ".join(quote(column) for column in table.columns)
+            names = ", ".join(quote(column.name) for column in table.columns)
             connection.execute(
                 "EXPLAIN INSERT INTO %s (%s) SELECT %s FROM %s" % (quote(table.name), names, names, quote(table.name))
             )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .sqlite_schema import KeyColumn, Table, literal, quote
+from .sqlite_schema import Column, KeyColumn, Table, literal, quote
 
 INSERTED, DELETED, UPDATED = 1, 2, 3
 
@@ -73,6 +73,17 @@ def _copy(table: Table) -> t.Dict[str, t.Any]:
         # Without a key there is no place to go on from: all rows at once.
         result["first"] = insert
         return result
+    if not table.generated:
+        # SQLite moves whole records where a statement says no more than this, which is far quicker.
+        result["all"] = "INSERT INTO main.%s SELECT * FROM src.%s" % (name, name)
+        if table.implicit_rowid:
+            # It then counts rowids from one.
+            rowid = quote(table.key[0].name)
+            result["all_if"] = "SELECT ifnull(min(%s) = 1 AND max(%s) = count(*), 1) FROM src.%s" % (
+                rowid,
+                rowid,
+                name,
+            )
     order = ", ".join(_ordered(column) for column in table.key)
     result.update(
         first="%s ORDER BY %s LIMIT ?" % (insert, order),
@@ -160,27 +171,48 @@ def _keyed_differences(table: Table, key: t.Sequence[KeyColumn], diff: str) -> t
     name = quote(table.name)
     same = " AND ".join("m.%s = s.%s" % (_collated(column), quote(column.name)) for column in key)
     missing = "m.%s IS NULL" % quote(key[0].name)
-    implicit = {key[0].name} if table.implicit_rowid else set()
+    by_rowid = not key[0].collation
+    # An index that covers the columns would be walked instead, and the other table searched out of order.
+    plain = " NOT INDEXED" if by_rowid else ""
     parts = [missing]
     for column in table.columns:
-        if column not in implicit:
-            parts.append("s.{0} COLLATE BINARY IS NOT m.{0} COLLATE BINARY".format(quote(column)))
-            parts.append("typeof(s.{0}) IS NOT typeof(m.{0})".format(quote(column)))
+        if not (by_rowid and column.name == key[0].name):
+            parts.append(_differs(column))
     in_source = ", ".join("s.%s" % quote(column.name) for column in key)
     in_destination = ", ".join("m.%s" % quote(column.name) for column in key)
+    surplus = (
+        "(SELECT count(*) FROM main.%s) > (SELECT count(*) FROM src.%s) - "
+        "(SELECT count(*) FROM temp.%s WHERE action = %d)" % (name, name, diff, INSERTED)
+    )
     return [
         "INSERT INTO temp.%s SELECT CASE WHEN %s THEN %d ELSE %d END, %s "
-        "FROM src.%s AS s LEFT JOIN main.%s AS m ON %s WHERE %s"
-        % (diff, missing, INSERTED, UPDATED, in_source, name, name, same, _any_of(parts)),
-        "INSERT INTO temp.%s SELECT %d, %s FROM main.%s AS m WHERE NOT EXISTS (SELECT 1 FROM src.%s AS s WHERE %s)"
-        % (diff, DELETED, in_destination, name, name, same),
+        "FROM src.%s AS s%s LEFT JOIN main.%s AS m%s ON %s WHERE %s"
+        % (diff, missing, INSERTED, UPDATED, in_source, name, plain, name, plain, same, _any_of(parts)),
+        "INSERT INTO temp.%s SELECT %d, %s FROM main.%s AS m%s "
+        "WHERE %s AND NOT EXISTS (SELECT 1 FROM src.%s AS s%s WHERE %s)"
+        % (diff, DELETED, in_destination, name, plain, surplus, name, plain, same),
     ]
+
+
+def _differs(column: Column) -> str:
+    """Exactly: values of one type by their bytes, and 1 is not 1.0.
+
+    A column that turns one of these into the other needs no look at the types, but for the one whole number that
+    SQLite lets stand as either.
+    """
+    values = "s.{0} COLLATE BINARY IS NOT m.{0} COLLATE BINARY"
+    types = "typeof(s.{0}) IS NOT typeof(m.{0})"
+    if column.affinity == "none":
+        values = "(%s OR %s)" % (values, types)
+    elif column.affinity == "numeric":
+        values = "(%s OR (s.{0} = -9223372036854775808 AND %s))" % (values, types)
+    return values.format(quote(column.name))
 
 
 def _bag_differences(table: Table, diff: str) -> t.List[str]:
     """Rows without a key are compared as a bag, and replaced as a whole."""
     name = quote(table.name)
-    values = ", ".join("typeof({0}), {0} COLLATE BINARY".format(quote(column)) for column in table.columns)
+    values = ", ".join("typeof({0}), {0} COLLATE BINARY".format(quote(column.name)) for column in table.columns)
     groups = ", ".join(str(index + 1) for index in range(2 * len(table.columns)))
     counted = "SELECT %s, count(*) FROM %%s.%s GROUP BY %s" % (values, name, groups)
     there, here = counted % "src", counted % "main"
@@ -208,7 +240,7 @@ def _sequence(table: Table) -> t.Dict[str, t.Any]:
 
 
 def _columns(table: Table) -> t.List[str]:
-    columns = [quote(column) for column in table.columns]
+    columns = [quote(column.name) for column in table.columns]
     return [quote(table.key[0].name), *columns] if table.implicit_rowid and table.key else columns
 
 

@@ -37,8 +37,12 @@ def _predict(job: Job) -> Dict[str, int]:
     for table in job.tables:
         if table["count"] is not None:
             job.copied(rows[table["name"]])
-            job.count["chunks"] += rows[table["name"]] // job.parameters["chunk_rows"] + 1 if table["next"] else 1
+            job.count["chunks"] += _chunks(rows[table["name"]], job.parameters["chunk_rows"]) if table["next"] else 1
     return rows
+
+
+def _chunks(rows: int, size: int) -> int:
+    return max((rows + size - 1) // size, 1)
 
 
 def _report(job: Job, rows: Dict[str, int]) -> None:
@@ -129,7 +133,7 @@ class _Builder:
         rows = _count(job, session)
         self._repair()
         for number, table in enumerate(job.tables):
-            self._load(number, table)
+            self._load(number, table, rows[table["name"]])
         self._add_objects()
         with session.transaction():
             for name in job.parameters["settings"]:
@@ -168,7 +172,7 @@ class _Builder:
         self._job.count["resumed_rows"] += rows
         self._job.tally.items_done += rows
 
-    def _load(self, number: int, table: Table) -> None:
+    def _load(self, number: int, table: Table, total: int) -> None:
         job, session, entries = self._job, self.session, self._ledger.entries
         rows = entries.get("rows:%d" % number)
         if rows is None:
@@ -180,24 +184,29 @@ class _Builder:
         while not finished:
             job.phase("load", table["name"])
             with session.transaction():
-                added = self._load_chunk(table, rows)
+                added = self._load_chunk(table, rows, total)
                 rows += added
-                finished = not table["next"] or added < job.parameters["chunk_rows"]
+                finished = not table["next"] or rows >= total
                 if finished:
                     self._finish(number, table, rows)
                 else:
                     self._ledger.write("rows:%d" % number, rows)
+            if rows != total and (finished or not added):
+                raise JobError("database_error", "%s: %d rows came instead of %d" % (table["name"], rows, total))
             job.copied(added)
             job.count["chunks"] += 1
             job.tally.items_done += added
 
-    def _load_chunk(self, table: Table, rows: int) -> int:
+    def _load_chunk(self, table: Table, rows: int, total: int) -> int:
+        session, size = self.session, self._job.parameters["chunk_rows"]
         if not table["next"]:
-            return self.session.execute(table["first"])
-        if not rows:
-            return self.session.execute(table["first"], self._job.parameters["chunk_rows"])
-        self.session.run(table["locate"])
-        return self.session.execute(table["next"], self._job.parameters["chunk_rows"])
+            return session.execute(table["first"])
+        if rows:
+            session.run(table["locate"])
+            return session.execute(table["next"], size)
+        if table["all"] and total <= size and (not table["all_if"] or session.value(table["all_if"])):
+            return session.execute(table["all"])
+        return session.execute(table["first"], size)
 
     def _finish(self, number: int, table: Table, rows: int) -> None:
         self.session.run(table["sequence"])
