@@ -131,7 +131,8 @@ class Walk:
         with self._lock:
             directory.pending += len(subdirectories) + len(batches)
         # Taken from the end: what is in the directory itself comes first.
-        self._pool.add(*subdirectories, *batches)
+        size = sum(info.st_size for info in listing.others.values()) if len(batches) > 1 else 0
+        self._pool.add(*subdirectories, *batches, heavy=size >= _BATCH_BYTES)
 
     def _list_destination(self, worker: Worker, directory: Directory, listing: Listing) -> Dict[str, os.stat_result]:
         """What stands at the names of the source's entries. What else is there is noted for deletion."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from typing import Callable, Dict, Generic, List, Optional, TypeVar
 
 from ._context import Context
@@ -73,8 +74,32 @@ AnyWorker = TypeVar("AnyWorker")
 Task = Callable[[AnyWorker], None]
 
 
+class _Idleness:
+    """Whether this process mostly waits, for a disk or a file server, so that another thread has room."""
+
+    _INTERVAL = 0.05
+    _BUSY = 0.8
+
+    def __init__(self) -> None:
+        self._moment = time.monotonic()
+        self._processor = time.process_time()
+        self._verdict = False
+
+    def found(self) -> bool:
+        now = time.monotonic()
+        if now - self._moment >= self._INTERVAL:
+            processor = time.process_time()
+            self._verdict = processor - self._processor < self._BUSY * (now - self._moment)
+            self._moment, self._processor = now, processor
+        return self._verdict
+
+
 class Pool(Generic[AnyWorker]):
-    """Runs tasks, which may add further tasks, in the caller's thread and in up to ``count - 1`` more."""
+    """Runs tasks, which may add further tasks, in the caller's thread and in up to ``count - 1`` more.
+
+    Threads are only started where they help: Python runs one at a time, and many that do nothing but short system
+    calls slow each other down.
+    """
 
     def __init__(self, count: int, make_worker: Callable[[], AnyWorker]) -> None:
         self._count = count
@@ -85,16 +110,19 @@ class Pool(Generic[AnyWorker]):
         self._changed = threading.Condition(threading.Lock())
         self._failure: Optional[BaseException] = None
         self._ended = False
+        self._idleness = _Idleness()
 
-    def add(self, *tasks: Task[AnyWorker]) -> None:
-        """Give tasks to the workers; the last one given is taken first."""
+    def add(self, *tasks: Task[AnyWorker], heavy: bool = False) -> None:
+        """Give tasks to the workers; the last one given is taken first. ``heavy`` ones move so much data that they
+        mostly run outside of Python."""
         with self._changed:
             if self._failure is not None:
                 return
             self._tasks.extend(tasks)
             if self._waiting:
                 self._changed.notify(len(tasks))
-            if len(self._tasks) > self._waiting + 1 and len(self._threads) < self._count - 1:
+            wanted = len(self._tasks) > self._waiting + 1 and len(self._threads) < self._count - 1
+            if wanted and (heavy or self._idleness.found()):
                 self._threads.append(threading.Thread(target=self._work, name="worker", daemon=True))
                 self._threads[-1].start()
 
