@@ -25,7 +25,7 @@ _KEPT = (
     "notices_count",
     "changes_count",
     "changes_file",
-    "verification",
+    "verified",
     "snapshot",
     "samples",
 )
@@ -77,13 +77,13 @@ def _files(item: Mapping) -> str:
     held = f"{counts.get('files_total', 0)} files, {_units.format_size(counts.get('bytes_total', 0))}"
     if not item.get("changed"):
         return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
-    done = f"{counts.get('files_copied', 0)} of {held} copied in {_seconds(speed)}"
+    done = f"{held}: {counts.get('files_copied', 0)} copied in {_seconds(speed)}"
     if counts.get("bytes_copied"):
         done += f" ({speed.get('transfer_rate_mbps', 0):.1f} MB/s)"
     if counts.get("deleted"):
         done += f", {counts['deleted']} entries deleted"
     verified = counts.get("files_verified", 0)
-    return done + (f"; verified: {verified} files read back and compared" if verified else "; not verified")
+    return done + (f"; {verified} read back and compared" if verified else "; not verified")
 
 
 def _rows(item: Mapping) -> str:
@@ -91,11 +91,13 @@ def _rows(item: Mapping) -> str:
     held = f"{counts.get('rows_total', 0)} rows in {counts.get('tables', 0)} tables"
     if not item.get("changed"):
         return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
-    written = sum(counts.get(name, 0) for name in ("rows_copied", "rows_inserted", "rows_updated"))
-    done = f"{written} of {held} written in {_seconds(speed)} ({speed.get('rows_per_second', 0):.0f} rows/s)"
-    verification = item.get("verification") or {}
-    level = verification.get("level", "none")
-    return done + (f"; verified: {level}" if level != "none" else "; not verified")
+    written = ", ".join(
+        f"{counts[f'rows_{what}']} {what}" for what in ("inserted", "updated", "deleted") if counts.get(f"rows_{what}")
+    )
+    done = f"{held}: {written or 'no row changed'} in {_seconds(speed)} ({speed.get('rows_per_second', 0):.0f} rows/s)"
+    verified = item.get("verified") or {}
+    level = verified.get("level", "none")
+    return done + (f"; verified: {level}, {verified.get('rows', 0)} rows" if level != "none" else "; not verified")
 
 
 def _footnotes(item: Mapping) -> list[str]:

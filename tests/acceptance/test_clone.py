@@ -129,7 +129,7 @@ def test_usr_share_and_the_database_of_an_application(clone: Path, tmp_path: Pat
     equal_databases(database, tmp_path / "copy.db")
     moved = facts(clone)["hosts"]["localhost"]
     assert moved["files"][0]["statistics"]["files_verified"] == moved["files"][0]["statistics"]["files_copied"] > 1000
-    assert moved["databases"][0]["verification"]["level"] == "full"
+    assert moved["databases"][0]["verified"]["level"] == "full"
     output, _seconds = make(clone, "migrate", f"CONFIG={configuration}")
     assert recap(output)["localhost"]["changed"] == 0
 
