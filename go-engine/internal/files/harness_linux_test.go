@@ -371,3 +371,7 @@ func runLine(t *testing.T, line []byte) *outcome {
 	runner.Run("0.0.0", files.Operations(), bytes.NewReader(line), &output)
 	return readEvents(t, &output)
 }
+
+func runWithOutput(parameters object, output io.Writer) bool {
+	return runner.Run("0.0.0", files.Operations(), bytes.NewReader(jobLine(arguments{parameters: parameters})), output)
+}
