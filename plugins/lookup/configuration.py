@@ -82,7 +82,7 @@ _raw:
       sample: {files: [{source: /srv/old, destination: /srv/new}], databases: [], uploads: [], before: [], after: []}
     options:
       description:
-        - For each module the options that the configuration or the environment gives.
+        - For each module the options that the configuration gives.
         - Other options are left out, so that the module's own defaults hold.
       type: dict
       returned: always
@@ -185,7 +185,8 @@ def _result(settings: _settings.Settings, environment: dict[str, str]) -> dict[s
     return {
         "sections": dict(settings.sections),
         "migration": dict(settings.migration),
-        "options": {module: _settings.module_defaults(settings, module, environment) for module in _settings.MODULES},
+        # The environment is left to the action plugins: they read it too, and then say that it was the environment.
+        "options": {module: _settings.module_defaults(settings, module) for module in _settings.MODULES},
         "origins": {
             module: {option: resolved._asdict() for option, resolved in options.items()}
             for module, options in origins.items()

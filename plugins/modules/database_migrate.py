@@ -169,6 +169,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+source:
+  description: The database that was copied from.
+  returned: always
+  type: str
+destination:
+  description: The database that was copied to.
+  returned: always
+  type: str
 executor:
   description: Which executor ran.
   returned: always
@@ -282,6 +290,8 @@ def main() -> None:
     except DatabaseError as exc:
         module.fail_json(msg=_job_module.printable(str(exc)), error_code=exc.code)
     facts = {
+        "source": plan.parameters["source"]["database"],
+        "destination": plan.parameters["destination"]["database"],
         "method": METHOD,
         "snapshot": plan.snapshot,
         "omitted": plan.omitted,

@@ -166,6 +166,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+source:
+  description: The directory that was copied from.
+  returned: always
+  type: str
+destination:
+  description: The directory that was copied to.
+  returned: always
+  type: str
 executor:
   description: Which executor ran.
   returned: always
@@ -246,8 +254,9 @@ def main() -> None:
         parameters, method = sync.plan(module.params)
     except sync.FileSyncError as exc:
         module.fail_json(msg=str(exc))
-    outcome = _job_module.run_job(module, "file_sync", parameters, method=method)
-    module.exit_json(method=method, **_job_module.as_result(module, outcome))
+    facts = {"source": parameters["source"], "destination": parameters["destination"], "method": method}
+    outcome = _job_module.run_job(module, "file_sync", parameters, **facts)
+    module.exit_json(**facts, **_job_module.as_result(module, outcome))
 
 
 if __name__ == "__main__":

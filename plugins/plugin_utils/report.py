@@ -14,6 +14,8 @@ from ansible_collections.migration.assistant.plugins.module_utils._version impor
 Mapping = t.Mapping[str, t.Any]
 
 _KEPT = (
+    "source",
+    "destination",
     "changed",
     "failed",
     "msg",
@@ -40,8 +42,8 @@ def run_facts(files: t.Mapping[str, t.Sequence[Mapping]], databases: t.Mapping[s
     hosts = {}
     for host in sorted({*files, *databases}):
         moved = {
-            "files": [_item(result, "file_migration_item") for result in files.get(host) or ()],
-            "databases": [_item(result, "database_migration_item") for result in databases.get(host) or ()],
+            "files": [_kept(result) for result in files.get(host) or ()],
+            "databases": [_kept(result) for result in databases.get(host) or ()],
         }
         if moved["files"] or moved["databases"]:
             hosts[host] = moved
@@ -59,17 +61,8 @@ def summary(facts: Mapping) -> list[str]:
     return lines or ["Nothing was to be moved."]
 
 
-def _item(result: Mapping, loop_variable: str) -> dict[str, t.Any]:
-    options = result.get(loop_variable) or {}
-    place = {side: _place(options.get(side)) for side in ("source", "destination")}
-    return {**place, **{key: result[key] for key in _KEPT if key in result}}
-
-
-def _place(side: t.Any) -> str:
-    """A path, or the name of a database; never a password."""
-    if isinstance(side, dict):
-        return str(side.get("database") or str(side.get("url", "")).rpartition("@")[2])
-    return str(side)
+def _kept(result: Mapping) -> dict[str, t.Any]:
+    return {key: result[key] for key in _KEPT if key in result}
 
 
 def _files(item: Mapping) -> str:

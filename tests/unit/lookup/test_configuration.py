@@ -96,13 +96,12 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
     }
     assert result["options"] == {
         "file_sync": {
-            "executor": "python",
             "bandwidth_limit": "20MB/s",
             "parallel_files": 4,
             "chunk_size": "100MB",
         },
-        "database_migrate": {"executor": "python"},
-        "transfer_plan": {"executor": "python", "parallel_files": 4},
+        "database_migrate": {},
+        "transfer_plan": {"parallel_files": 4},
     }
     assert result["origins"]["file_sync"]["executor"] == {
         "value": "python",
