@@ -60,6 +60,11 @@ class Context:
             self.emit_error = self.emit_error or error
             raise
 
+    def take_emit_error(self) -> Optional[BaseException]:
+        """What the receiver of the events raised, if it did. Given away, since it keeps its own frames alive."""
+        error, self.emit_error = self.emit_error, None
+        return error
+
     def change(
         self, action: str, kind: str, path: str, before: Optional[Event] = None, after: Optional[Event] = None
     ) -> None:

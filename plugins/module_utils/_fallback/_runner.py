@@ -79,8 +79,9 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
         if failure is not None:
             raise failure
     except Exception as error:
-        if context is not None and context.emit_error is not None:
-            raise context.emit_error from error
+        refusal = context.take_emit_error() if context is not None else None
+        if refusal is not None:
+            raise refusal from error
         emit(_error_event(error, context, meter))
         return False
     emit(

@@ -116,7 +116,7 @@ def open_source_file(directory: int, name: str, info: os.stat_result) -> int:
     """Open the regular file that ``info`` describes for reading, without touching its access time where allowed."""
     flags = _FILE_FLAGS
     # Linux lets only the owner and root leave the access time alone.
-    if _platform.O_NOATIME and _EFFECTIVE_USER in (0, info.st_uid):
+    if _platform.O_NOATIME and _platform.effective_user() in (0, info.st_uid):
         flags |= _platform.O_NOATIME
     try:
         try:
@@ -127,9 +127,6 @@ def open_source_file(directory: int, name: str, info: os.stat_result) -> int:
             return os.open(name, _FILE_FLAGS, dir_fd=directory)
     except FileNotFoundError as error:
         raise Vanished from error
-
-
-_EFFECTIVE_USER = _platform.effective_user()
 
 
 def open_existing_file(directory: int, name: str, info: os.stat_result) -> int:
@@ -214,6 +211,11 @@ class Step:
         self.touched = False
 
 
+def _is_closed(info: os.stat_result) -> bool:
+    """Whether this user, the directory's owner, cannot write in it before changing its mode."""
+    return _platform.effective_user() == info.st_uid != 0 and info.st_mode & 0o300 != 0o300
+
+
 class Route:
     """Opens directories below a root component by component and keeps the last way open, so that neighbours are
     cheap. With ``writing`` a directory can be written in: what it loses by that (its times, and for users other than
@@ -249,7 +251,7 @@ class Route:
         if step.touched or not self._writing:
             return
         step.touched = True
-        if _EFFECTIVE_USER != 0 and step.info.st_mode & 0o300 != 0o300:
+        if _is_closed(step.info):
             os.fchmod(step.descriptor, stat.S_IMODE(step.info.st_mode) | 0o700)
 
     def _shorten(self, length: int) -> None:
@@ -263,7 +265,7 @@ class Route:
 
     def _give_back(self, step: Step) -> None:
         info = step.info
-        if _EFFECTIVE_USER != 0 and info.st_mode & 0o300 != 0o300:
+        if _is_closed(info):
             os.fchmod(step.descriptor, stat.S_IMODE(info.st_mode))
         if self._restore_times and os.fstat(step.descriptor).st_mtime_ns != info.st_mtime_ns:
             os.utime(step.descriptor, ns=(info.st_atime_ns, info.st_mtime_ns))

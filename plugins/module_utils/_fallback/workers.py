@@ -131,8 +131,13 @@ class Pool(Generic[AnyWorker]):
         self._work()
         for thread in self._threads:
             thread.join()
-        if self._failure is not None:
-            raise self._failure
+        failure, self._failure = self._failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            # Else the failure keeps its own frames alive, and with them open directories.
+            del failure
 
     def _work(self) -> None:
         worker = self._make_worker()
