@@ -3,7 +3,6 @@
 package files_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -284,20 +283,22 @@ func TestAFileThatVanishesIsNoFailure(t *testing.T) {
 
 func TestAFileThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 	trees := slowly(t, "file")
-	path := trees.source + "/file"
+	file, err := os.OpenFile(trees.source+"/file", os.O_WRONLY, 0)
+	must(t, err)
+	defer file.Close()
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for ticks := time.NewTicker(10 * time.Millisecond); ; <-ticks.C {
+		for number := int64(0); ; number++ {
 			select {
 			case <-stop:
 				return
-			default:
-				_ = os.WriteFile(path, bytes.Repeat([]byte("x"), 2<<20), 0o644)
+			case <-time.After(5 * time.Millisecond):
+				_, _ = file.WriteAt([]byte("changed"), number)
 			}
 		}
 	}()
-	done := trees.sync(object{"bandwidth_limit": 20_000_000}).expect(true)
+	done := trees.sync(object{"bandwidth_limit": 4_000_000}).expect(true)
 	close(stop)
 	<-stopped
 	if fmt.Sprint(done.warnings()) != "[source_changed file]" {

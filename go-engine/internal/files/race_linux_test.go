@@ -12,26 +12,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// newFiles are enough that some are swapped between their listing and their opening.
+const newFiles = 64
+
 // swap exchanges two names again and again until the function that it returns is called, which leaves them as they
 // were.
 func swap(t *testing.T, one, other string) (stop func()) {
 	t.Helper()
-	end, ended := make(chan struct{}), make(chan struct{})
-	exchange := func() error {
-		return unix.Renameat2(unix.AT_FDCWD, one, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE)
+	return swapAll(t, [][2]string{{one, other}})
+}
+
+// swapEach exchanges the files of two directories, one after the other.
+func swapEach(t *testing.T, one, other string) (stop func()) {
+	t.Helper()
+	pairs := [][2]string{}
+	for number := range newFiles {
+		pairs = append(pairs, [2]string{fmt.Sprintf("%s/%d", one, number), fmt.Sprintf("%s/%d", other, number)})
 	}
-	must(t, exchange())
+	return swapAll(t, pairs)
+}
+
+func swapAll(t *testing.T, pairs [][2]string) (stop func()) {
+	t.Helper()
+	end, ended := make(chan struct{}), make(chan struct{})
+	exchange := func() {
+		for _, pair := range pairs {
+			_ = unix.Renameat2(unix.AT_FDCWD, pair[0], unix.AT_FDCWD, pair[1], unix.RENAME_EXCHANGE)
+		}
+	}
 	go func() {
 		defer close(ended)
-		for swapped := true; ; swapped = !swapped {
+		for {
+			exchange()
+			exchange()
 			select {
 			case <-end:
-				if swapped {
-					_ = exchange()
-				}
 				return
 			default:
-				_ = exchange()
 			}
 		}
 	}()
@@ -57,6 +74,10 @@ func TestSymlinksSwappedInNeverLeadOutside(t *testing.T) {
 	must(t, os.Symlink(trees.root+"/outside-source", trees.root+"/to-source"))
 	must(t, os.Symlink(trees.root+"/outside-destination", trees.root+"/to-destination"))
 	must(t, os.Symlink(trees.root+"/outside-source/file", trees.root+"/to-file"))
+	must(t, os.Mkdir(trees.root+"/to-new", 0o755))
+	for number := range newFiles {
+		must(t, os.Symlink(trees.root+"/outside-source/file", fmt.Sprintf("%s/to-new/%d", trees.root, number)))
+	}
 	must(t, os.Symlink(trees.root+"/outside-destination/file", trees.root+"/to-destination-file"))
 	outside := describe(t, trees.root+"/outside-destination")
 	secrets := describe(t, trees.root+"/outside-source")
@@ -67,6 +88,7 @@ func TestSymlinksSwappedInNeverLeadOutside(t *testing.T) {
 			swap(t, trees.source+"/dir", trees.root+"/to-source"),
 			swap(t, trees.destination+"/dir", trees.root+"/to-destination"),
 			swap(t, trees.source+"/file", trees.root+"/to-file"),
+			swapEach(t, trees.source+"/new", trees.root+"/to-new"),
 			swap(t, trees.destination+"/file", trees.root+"/to-destination-file"),
 		}
 		compare := []string{"quick", "checksum"}[round%2]
@@ -77,17 +99,17 @@ func TestSymlinksSwappedInNeverLeadOutside(t *testing.T) {
 		if done.terminal["code"] != nil && done.terminal["code"] != "partial_failure" {
 			t.Fatalf("the terminal event is %v", done.terminal)
 		}
+		for path, described := range describe(t, trees.destination) {
+			if strings.Contains(described, "SECRET") {
+				t.Fatalf("%s holds what is outside the source", path)
+			}
+		}
 	}
 	if found := differing(outside, describe(t, trees.root+"/outside-destination")); len(found) > 0 {
 		t.Errorf("outside the destination changed %v", found)
 	}
 	if found := differing(secrets, describe(t, trees.root+"/outside-source")); len(found) > 0 {
 		t.Errorf("outside the source changed %v", found)
-	}
-	for path, described := range describe(t, trees.destination) {
-		if strings.Contains(described, "SECRET") {
-			t.Errorf("%s holds what is outside the source", path)
-		}
 	}
 }
 
@@ -114,4 +136,8 @@ func prepareRound(trees *trees, round int) {
 	trees.write("source/file", fmt.Sprint("inside", round))
 	_ = os.Remove(trees.destination + "/file")
 	trees.write("destination/file", "old")
+	for number := range newFiles {
+		trees.write(fmt.Sprintf("source/new/%d", number), "inside")
+	}
+	must(t, os.RemoveAll(trees.destination+"/new"))
 }
