@@ -30,7 +30,9 @@ notes:
   - >-
     Beside the destination a record of the tables that were written is kept, C(.NAME.migration-assistant.json).
     O(bookkeeping) tells how to do without it.
-  - Indexes, triggers and views that the destination alone has stay as they are, unless O(prune) is set.
+  - >-
+    Indexes, triggers and views that this module wrote go when the source has lost them. Others that the destination
+    alone has stay as they are, unless O(prune) is set.
   - With O(tables) or O(exclude), C(user_version) and C(application_id) of an existing destination are left alone.
 author:
   - migration.assistant contributors

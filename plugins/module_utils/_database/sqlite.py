@@ -275,7 +275,11 @@ class _Planner:
         ]
 
     def _settings_refusal(self, there: t.Optional[Schema]) -> t.Optional[str]:
-        if there is None or self._options.if_exists != "fail" or sqlite_record.read(self._destination_path):
+        if (
+            there is None
+            or self._options.if_exists != "fail"
+            or not sqlite_record.read(self._destination_path).is_empty
+        ):
             return None
         return "destination: %s: its settings differ from the source, and this collection did not write it; %s" % (
             self._destination_path,
@@ -283,12 +287,12 @@ class _Planner:
         )
 
     def _record(self, selection: Selection) -> t.Dict[str, t.Any]:
-        tables = sqlite_record.read(self._destination_path) if self._exists else {}
+        record = sqlite_record.read(self._destination_path)
         for table in selection.tables:
-            digests = tables.setdefault(table.name, [])
-            if sqlite_record.digest(table.sql) not in digests:
-                digests.append(sqlite_record.digest(table.sql))
-        return {"version": sqlite_record.VERSION, "tables": tables}
+            record.add(record.tables, table.name, table.sql)
+        for item in selection.objects:
+            record.add(record.objects, item.name, item.sql)
+        return record.as_json()
 
     def _digest(self, tables: t.List[t.Dict[str, t.Any]], objects: t.List[t.Dict[str, t.Any]]) -> str:
         """Equal digests: a partial destination of the one plan can be continued by the other."""

@@ -82,7 +82,7 @@ class Comparer:
 
     def _owns(self, table: str) -> bool:
         present = self._destination.tables.get(table.lower())
-        return present is not None and sqlite_record.digest(present.sql) in self._written.get(present.name, ())
+        return present is not None and self._written.has_table(present.name, present.sql)
 
     def _refuse(self, what: str) -> None:
         if self._wishes.if_exists == "fail":
@@ -132,7 +132,7 @@ class Comparer:
             remade = self._result.actions.get(on_table) in ("rebuild", "update") and item.kind != "view"
             self._result.actions[key] = "recreate" if remade else "keep"
         else:
-            if not self._owns(present.table) and not (present.kind == "view" and self._written):
+            if not self._written.has_object(present.name, present.sql):
                 self._refuse("its %s %s has another definition" % (present.kind, present.name))
             self._result.actions[key] = "update"
 
@@ -167,8 +167,10 @@ class Comparer:
             ours = table in self._result.actions or (item.kind == "view" and not self._selection.filtered)
             if not ours:
                 continue
-            if self._wishes.prune:
-                if not self._owns(table) and not (item.kind == "view" and self._written):
+            written = self._written.has_object(item.name, item.sql)
+            if self._wishes.prune or written:
+                # An index, view or trigger that was migrated goes when the source has lost it: it holds no data.
+                if not written:
                     self._refuse("prune would remove its %s %s" % (item.kind, item.name))
                 self._remove(item.kind, item.name, [drop_object(item)])
             elif self._wishes.if_exists == "replace":

@@ -103,8 +103,6 @@ class Reader:
         self._connection: t.Optional[sqlalchemy.engine.Connection] = None
         try:
             self._connection = self._engine.connect()
-            if self._mode == "rw":
-                self.rows("PRAGMA query_only = ON")
             self.rows("SELECT count(*) FROM sqlite_master")
         except Exception as exc:
             self.close()
@@ -118,6 +116,8 @@ class Reader:
 
         def connect() -> sqlite3.Connection:
             connection = sqlite3.connect(uri(self.path, self._mode), uri=True, timeout=BUSY_SECONDS)
+            if self._mode == "rw":
+                connection.execute("PRAGMA query_only = ON")
             connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
             return connection
 
