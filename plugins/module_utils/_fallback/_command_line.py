@@ -74,8 +74,8 @@ def main(arguments: Sequence[str]) -> int:
     stop = threading.Event()
     output = _Output(sys.stdout.fileno(), stop)
     signals = _Signals(stop)
-    output.emit(hello())
     try:
+        output.emit(hello())
         job = _read_job(sys.stdin.fileno())
         signals.job_runs = True
     except _Interrupted:
@@ -103,7 +103,7 @@ def _read_job(descriptor: int) -> Any:
         raise JobError("bad_job", "standard input holds no job")
     try:
         return json.loads(line.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         torn = "" if newline else " (the line is torn)"
         raise JobError("bad_job", "the job is not valid JSON%s: %s" % (torn, error)) from error
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Optional
@@ -32,6 +33,7 @@ class Directory:
         "existing",
         "inherits_acl",
         "info",
+        "lifted_mode",
         "name",
         "old_target",
         "parent",
@@ -57,6 +59,8 @@ class Directory:
         self.wanted_xattrs: Xattrs = {}
         self.current_xattrs: Optional[Xattrs] = None
         self.inherits_acl = False
+        # The mode that is given back, where it had to be changed for writing.
+        self.lifted_mode: Optional[int] = None
         # Tasks and subdirectories that are not done yet; the visit itself is the first.
         self.pending = 1
 
@@ -76,10 +80,6 @@ class Directory:
         if self.destination is not None:
             os.close(self.destination)
             self.destination = None
-
-    def __del__(self) -> None:
-        # A job that ends early drops its tasks, and with them its directories.
-        self.close()
 
 
 class Directories:
@@ -140,6 +140,7 @@ class Directories:
                 with tree.held(parent.destination, directory.name, directory.existing) as target:
                     self._read_current(directory, target)
                     os.chmod(target, mode | 0o700)
+                    directory.lifted_mode = mode
             directory.destination = tree.open_directory(parent.destination, directory.name)
         except OSError as error:
             raise step("open the destination's directory", error) from error
@@ -174,6 +175,13 @@ class Directories:
         if self._metadata.xattrs:
             directory.current_xattrs = xattrs.read_open(target, self._metadata.root)
             directory.inherits_acl = DEFAULT_ACL in directory.current_xattrs
+
+    def abandon(self, directory: Directory) -> None:
+        """The job ends before the directory is done: leave no mode that only the job needed."""
+        if directory.lifted_mode is not None and directory.destination is not None:
+            with contextlib.suppress(OSError):
+                os.fchmod(directory.destination, directory.lifted_mode)
+        directory.close()
 
     def leave(self, worker: Worker, directory: Directory) -> None:
         """Everything in the directory is done: give it its final metadata, and report what of it was not alike."""

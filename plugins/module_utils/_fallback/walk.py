@@ -65,28 +65,36 @@ class Walk:
         self._deletions = deletions
         self._directories = Directories(session)
         self._lock = threading.Lock()
+        self._open: Set[Directory] = set()
         # Files with several names; they are for the links.
         self.linked: List[Item] = []
         # Entries that wait until the directory in their way is deleted.
         self.blocked: List[Item] = []
 
     def run(self, worker: Worker, root: Directory) -> None:
-        """Walk the whole tree; ``root`` is open already."""
-        self._directories.compare(root)
-        if root.created:
-            self._directories.report_made(worker, root)
-        self._pool.add(functools.partial(self._fill, directory=root))
-        self._pool.run()
+        """Walk the whole tree; ``root`` is open already, and closed at the end."""
+        self._open.add(root)
+        try:
+            self._directories.compare(root)
+            if root.created:
+                self._directories.report_made(worker, root)
+            self._pool.add(functools.partial(self._fill, directory=root))
+            self._pool.run()
+        finally:
+            # A job that ends early leaves directories in the middle of their work.
+            for directory in self._open:
+                self._directories.abandon(directory)
 
     def _visit(self, worker: Worker, directory: Directory) -> None:
         entered = False
+        self._open.add(directory)
         with self._session.failures_of(directory.path):
             self._directories.enter(worker, directory)
             entered = True
         if entered:
             self._fill(worker, directory)
         else:
-            directory.close()
+            self._close(directory)
             self._done(worker, directory.parent)
 
     def _fill(self, worker: Worker, directory: Directory) -> None:
@@ -244,6 +252,10 @@ class Walk:
                     return
             with self._session.failures_of(directory.path or "."):
                 self._directories.leave(worker, directory)
-            directory.close()
+            self._close(directory)
             worker.tally.items_done += 1
             directory = directory.parent
+
+    def _close(self, directory: Directory) -> None:
+        directory.close()
+        self._open.discard(directory)

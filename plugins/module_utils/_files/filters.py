@@ -40,7 +40,9 @@ _SIDES = {"include": ("show", "risk"), "exclude": ("hide", "protect")}
 _EVERYWHERE = "(?:" + ANYTHING + "/)?"
 
 
-def parse(rules: t.Iterable[str], source: t.Optional[str] = None, destination: t.Optional[str] = None) -> t.List[Filter]:
+def parse(
+    rules: t.Iterable[str], source: t.Optional[str] = None, destination: t.Optional[str] = None
+) -> t.List[Filter]:
     """The rules as filters of a job: a list of {action, regex, directories_only, rule}.
 
     source and destination are only needed for rules with the modifier ``/``, which match absolute paths. Raises

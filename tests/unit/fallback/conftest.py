@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from ansible_collections.migration.assistant.plugins.module_utils import _fallback
 
 Event = t.Dict[str, t.Any]
@@ -50,9 +51,7 @@ class Outcome:
 
     @property
     def warnings(self) -> t.List[t.Tuple[str, t.Optional[str]]]:
-        return sorted(
-            (event["code"], event.get("path", "")) for event in self.events if event["event"] == "warning"
-        )
+        return sorted((event["code"], event.get("path", "")) for event in self.events if event["event"] == "warning")
 
 
 Runner = t.Callable[..., Outcome]
@@ -130,9 +129,7 @@ def sync(run: Runner, source: Path, destination: Path) -> Runner:
 
 
 @pytest.fixture
-def sync_as_user(
-    source: Path, destination: Path, check_event: t.Callable[[Event], None]
-) -> t.Callable[..., Outcome]:
+def sync_as_user(source: Path, destination: Path, check_event: t.Callable[[Event], None]) -> t.Callable[..., Outcome]:
     """Synchronize ``source`` to ``destination`` as user and group 12345; both belong to that user by then."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
@@ -140,7 +137,9 @@ def sync_as_user(
         if parent != Path("/") and os.stat(parent).st_mode & 0o5 != 0o5:
             parent.chmod(os.stat(parent).st_mode | 0o5)
 
-    def synchronize(dry_run: bool = False, keep: t.Collection[Path] = (), **parameters: t.Any) -> Outcome:
+    def synchronize(
+        dry_run: bool = False, keep: t.Collection[Path] = (), timeout: float = 0, **parameters: t.Any
+    ) -> Outcome:
         for root in (source, destination):
             for directory, directories, names in os.walk(root):
                 for name in [*directories, *names, "."]:
@@ -148,7 +147,8 @@ def sync_as_user(
                     if path not in keep:
                         os.chown(path, 12345, 12345, follow_symlinks=False)
         parameters.update(source=str(source), destination=str(destination))
-        job = {"protocol": 1, "id": "x", "operation": "file_sync", "dry_run": dry_run, "parameters": parameters}
+        job = {"protocol": 1, "id": "x", "operation": "file_sync", "parameters": parameters}
+        job.update(dry_run=dry_run, timeout=timeout)
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:

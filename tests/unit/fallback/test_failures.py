@@ -15,6 +15,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.migration.assistant.plugins.module_utils._fallback.copy import Copier
 
 from .conftest import list_temporaries
@@ -168,6 +169,16 @@ def test_directories_that_their_owner_has_closed(sync_as_user: t.Any, source: Pa
     assert not sync_as_user(delete=True).changed
 
 
+def test_an_early_end_closes_directories_again(sync_as_user: t.Any, source: Path, destination: Path) -> None:
+    write(source / "a" / "large", b"x" * (1 << 20))
+    (destination / "a").mkdir(parents=True)
+    (destination / "a").chmod(0o500)
+    outcome = sync_as_user(timeout=0.1, **SLOW)
+    assert code(outcome) == "timeout"
+    assert stat.S_IMODE((destination / "a").stat().st_mode) == 0o500
+    assert os.listdir(destination / "a") == []
+
+
 def test_owners_are_not_preserved(sync_as_user: t.Any, source: Path, destination: Path) -> None:
     for name in ("one", "two"):
         os.chown(write(source / name), 777, 888)
@@ -306,7 +317,11 @@ def test_a_copy_that_differs_gets_no_name(
 ) -> None:
     write(source / "file")
     write(destination / "file", b"old")
-    interfere(monkeypatch, lambda _source, target: os.pwrite(target, b"X", 3) and None)
+
+    def corrupt(_source: int, target: int) -> None:
+        os.pwrite(target, b"X", 3)
+
+    interfere(monkeypatch, corrupt)
     outcome = run("file_sync", source=str(source), destination=str(destination), verify=True)
     assert code(outcome) == "partial_failure"
     assert outcome.warnings == [("verification_failed", "file")]

@@ -32,7 +32,7 @@ def write(path: Path, content: bytes = b"content", mtime: int = 1_700_000_000) -
 def differences(source: Path, destination: Path) -> str:
     """What rsync would still do."""
     command = ["rsync", "-aHAXni", "--delete", "%s/" % source, "%s/" % destination]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @pytest.fixture

@@ -146,9 +146,7 @@ def test_deletions(sync: t.Any, source: Path, destination: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "code"), [(0, "max_delete_exceeded"), (2, "max_delete_exceeded"), (3, None)])
-def test_limit_of_deletions(
-    limit: int, code: t.Optional[str], sync: t.Any, source: Path, destination: Path
-) -> None:
+def test_limit_of_deletions(limit: int, code: t.Optional[str], sync: t.Any, source: Path, destination: Path) -> None:
     write(source / "new")
     write(destination / "old" / "a")
     write(destination / "b")

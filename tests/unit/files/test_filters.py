@@ -15,8 +15,8 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from ansible_collections.migration.assistant.plugins.module_utils._fallback.files import check_filter
-from ansible_collections.migration.assistant.plugins.module_utils._fallback.filters import Filters
+
+from ansible_collections.migration.assistant.plugins.module_utils._fallback.filters import Filters, check_filter
 from ansible_collections.migration.assistant.plugins.module_utils._files import filters
 from ansible_collections.migration.assistant.plugins.module_utils._files.preflight import FileSyncError
 

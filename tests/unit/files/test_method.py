@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.migration.assistant.plugins.module_utils._files.method import (
     Thresholds,
     choose_method,

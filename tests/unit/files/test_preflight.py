@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.migration.assistant.plugins.module_utils._files.preflight import (
     FileSyncError,
     check_paths,
