@@ -3,6 +3,9 @@
 package files
 
 import (
+	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -34,6 +37,7 @@ type lateEntry struct {
 }
 
 func (j *syncJob) deferLink(d *directory, name string, source *fsys.Stat) {
+	j.Meter.ItemsDone.Add(-1) // it is done when its link is
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	file := inode{source.Dev, source.Ino}
@@ -46,6 +50,7 @@ func (j *syncJob) deferLink(d *directory, name string, source *fsys.Stat) {
 }
 
 func (j *syncJob) deferEntry(at *place) {
+	j.Meter.ItemsDone.Add(-1)
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	entry := member{at.directory.path, at.name}
@@ -77,10 +82,10 @@ func (w *worker) link(group *linkGroup) {
 	// An order that does not depend on the walk's.
 	slices.SortFunc(group.members, func(one, other member) int { return strings.Compare(one.path(), other.path()) })
 	first := w.chooseLeader(group)
-	w.makeLinked(group, group.members[first], nil)
+	w.makeLinked(group, group.members[first])
 	for index, member := range group.members {
 		if index != first {
-			w.makeLinked(group, member, nil)
+			w.makeLinked(group, member)
 		}
 	}
 }
@@ -124,11 +129,11 @@ func (w *worker) revisit(m member, source, inTheWay *fsys.Stat) (*place, error) 
 }
 
 // makeLinked makes one name of a file. The first that succeeds leads.
-func (w *worker) makeLinked(group *linkGroup, m member, inTheWay *fsys.Stat) {
+func (w *worker) makeLinked(group *linkGroup, m member) {
 	if w.job.stopped.Load() {
 		return
 	}
-	w.job.entryFailed(m.path(), w.tryLinked(group, m, inTheWay))
+	w.job.entryFailed(m.path(), w.tryLinked(group, m, nil))
 	w.job.Meter.ItemsDone.Add(1)
 }
 
@@ -211,9 +216,8 @@ func (j *syncJob) makeLateEntries() {
 			return
 		}
 		entry := &j.late[index]
-		if err := w.makeLate(entry); err != nil {
-			j.entryFailed(entry.path(), err)
-		}
+		j.entryFailed(entry.path(), w.makeLate(entry))
+		j.Meter.ItemsDone.Add(1)
 	}
 }
 
@@ -246,6 +250,7 @@ func (j *syncJob) links(source *fsys.Stat) bool {
 // guard ends the job with an error where the process would end without one.
 func (w *worker) guard() {
 	if problem := recover(); problem != nil {
+		fmt.Fprintf(os.Stderr, "panic: %v\n%s", problem, debug.Stack())
 		w.job.stopBy(wire.Fail(wire.Internal, "internal error: %v", problem))
 	}
 }

@@ -39,6 +39,10 @@ func newPolicy(session *operations.Session, wanted preserve) *policy {
 		// Modes are given exactly from here on.
 		umask: uint32(unix.Umask(0)),
 	}
+	if p.xattrs && unix.Access("/proc/self/fd", unix.X_OK) != nil {
+		p.xattrs = false
+		p.warnOnce("xattrs_not_preserved", "extended attributes are not preserved: that needs /proc", "")
+	}
 	if groups, err := os.Getgroups(); err == nil {
 		for _, group := range groups {
 			p.groups[uint32(group)] = true
@@ -111,12 +115,14 @@ func (p *policy) mode(source, existing *fsys.Stat) uint32 {
 
 // difference is what of an entry's metadata is to be changed, and how a change event tells it.
 type difference struct {
-	owner, group    int // -1 to leave it
-	mode, modified  bool
-	wanted, current fsys.Attributes
-	attributes      []string // names that differ
-	before, after   wire.Attributes
+	owner, group   int // -1 to leave it
+	mode, modified bool
+	wanted         fsys.Attributes
+	attributes     []string // names that differ
+	before, after  wire.Attributes
 }
+
+const capabilities = "security.capability"
 
 func (d *difference) empty() bool { return d.after.Empty() && d.before.Empty() }
 
@@ -172,10 +178,10 @@ func (p *policy) compareAttributes(found *difference, wanted, current fsys.Attri
 			found.attributes = append(found.attributes, name)
 		}
 	}
+	found.wanted = wanted
 	if len(found.attributes) == 0 {
 		return
 	}
-	found.wanted, found.current = wanted, current
 	slices.Sort(found.attributes)
 	slices.Sort(before)
 	slices.Sort(after)
@@ -193,6 +199,10 @@ func (p *policy) apply(handle fsys.Handle, found *difference, source, existing *
 	if found.owner >= 0 || found.group >= 0 {
 		if err := handle.Chown(found.owner, found.group); err != nil {
 			return unable("set the owner", err)
+		}
+		// A change of owner takes the capabilities away.
+		if _, wanted := found.wanted[capabilities]; wanted && !slices.Contains(found.attributes, capabilities) {
+			found.attributes = append(found.attributes, capabilities)
 		}
 	}
 	mode := fsys.Permissions(existing)

@@ -135,6 +135,9 @@ func openSame(parent int, name string, expected *fsys.Stat, side string) (int, e
 func (w *worker) copyFile(at *place, fd int, source *fsys.Stat) error {
 	job := w.job
 	job.Meter.BytesTotal.Add(source.Size)
+	if source.Size >= kernelCopyFrom {
+		job.Meter.SetCurrent(display(at.directory.join(at.name)))
+	}
 	if fd < 0 && (!job.DryRun || !job.policy.root) {
 		// A dry run opens it too: a user may not be allowed to read it.
 		var err error

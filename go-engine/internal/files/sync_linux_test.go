@@ -268,6 +268,23 @@ func TestPreserveLeavesOut(t *testing.T) {
 	}
 }
 
+func TestAChangeOfOwnerKeepsCapabilities(t *testing.T) {
+	needRoot(t)
+	trees := newTrees(t)
+	path := trees.write("source/file", "content")
+	must(t, os.Chmod(path, os.ModeSetuid|0o755))
+	capability := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+	if err := unix.Setxattr(path, "security.capability", capability, 0); err != nil {
+		t.Skipf("no capabilities: %v", err)
+	}
+	trees.sync(nil).expect(true)
+	must(t, os.Chown(path, 1234, 5678))
+	must(t, os.Chmod(path, os.ModeSetuid|0o755))
+	must(t, unix.Setxattr(path, "security.capability", capability, 0))
+	trees.fourWays(nil).expect(true, "metadata file file")
+	trees.same()
+}
+
 func TestASharedInodeIsNotChangedForOneName(t *testing.T) {
 	trees := newTrees(t)
 	trees.write("source/file", "content")
