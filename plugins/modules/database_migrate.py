@@ -66,8 +66,11 @@ options:
       url:
         description: The same as C(sqlite:///PATH), with four slashes before an absolute path.
         type: str
+      password:
+        description: Refused here, since a SQLite file has no password.
+        type: str
   destination:
-    description: Database to copy to. Its directory must exist.
+    description: Database to copy to. Missing directories above it are created.
     type: dict
     required: true
     suboptions:
@@ -81,6 +84,9 @@ options:
         type: path
       url:
         description: The same as C(sqlite:///PATH), with four slashes before an absolute path.
+        type: str
+      password:
+        description: Refused here, since a SQLite file has no password.
         type: str
   tables:
     description:

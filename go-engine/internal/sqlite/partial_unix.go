@@ -36,6 +36,9 @@ type partial struct {
 }
 
 func openPartial(j *job) (*partial, error) {
+	if err := os.MkdirAll(filepath.Dir(j.partial), 0o755); err != nil {
+		return nil, wire.Fail(wire.DestinationUnwritable, "unable to create %s: %w", filepath.Dir(j.partial), cause(err))
+	}
 	file, err := os.OpenFile(j.partial, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, wire.Fail(wire.DestinationUnwritable, "unable to create %s: %w", j.partial, cause(err))
@@ -114,9 +117,11 @@ func (j *job) setAccess(p *partial, like os.FileInfo, replaced bool) error {
 		return err
 	}
 	here, there := status.Sys().(*syscall.Stat_t), like.Sys().(*syscall.Stat_t)
-	if replaced && (here.Uid != there.Uid || here.Gid != there.Gid) &&
+	// A database that root moves stays that of the application.
+	wanted := replaced || os.Geteuid() == 0
+	if wanted && (here.Uid != there.Uid || here.Gid != there.Gid) &&
 		p.file.Chown(int(there.Uid), int(there.Gid)) != nil {
-		j.Warning("owner_not_preserved", "the owner of the replaced file cannot be given", "")
+		j.Warning("owner_not_preserved", fmt.Sprintf("the owner %d:%d cannot be given", there.Uid, there.Gid), "")
 	}
 	return p.file.Chmod(like.Mode())
 }

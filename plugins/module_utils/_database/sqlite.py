@@ -28,7 +28,8 @@ _CONNECTION = {
     "options": {
         "engine": {"type": "str", "choices": ["sqlite"], "default": "sqlite"},
         "database": {"type": "path"},
-        "url": {"type": "str"},
+        "url": {"type": "str", "no_log": True},
+        "password": {"type": "str", "no_log": True},
     },
 }
 
@@ -117,10 +118,14 @@ def _check_places(source: str, destination: str) -> bool:
     if not os.path.exists(source):
         raise DatabaseError("there is no such file", "source", source, "source_missing")
     directory = os.path.dirname(destination)
+    while not os.path.lexists(directory):
+        directory = os.path.dirname(directory)
     if not os.path.isdir(directory):
-        raise DatabaseError("its directory does not exist", "destination", destination, "destination_unwritable")
+        message = "%s is not a directory" % directory
+        raise DatabaseError(message, "destination", destination, "destination_unwritable")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise DatabaseError("its directory cannot be written", "destination", destination, "destination_unwritable")
+        message = "the directory %s cannot be written by this user" % directory
+        raise DatabaseError(message, "destination", destination, "destination_unwritable")
     if os.path.exists(destination):
         if os.path.samefile(source, destination):
             raise DatabaseError("it is the same file as the source", "destination", destination, "paths_overlap")

@@ -30,6 +30,8 @@ SIDE_FILES = ("-journal", "-wal", "-shm")
 def locate(connection: t.Mapping[str, t.Any], option: str) -> str:
     """Absolute path, symbolic links resolved, of the database that {engine, database} or {url} names."""
     engine, database, url = (connection.get(key) for key in ("engine", "database", "url"))
+    if connection.get("password"):
+        raise DatabaseError("a SQLite file has no password", option + ".password")
     if url:
         if database:
             raise DatabaseError("give url or database, not both", option)

@@ -36,6 +36,7 @@ class Partial:
     def _open(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
             descriptor = os.open(self.path, flags, 0o600)
         except OSError as exc:
             raise JobError("destination_unwritable", "unable to create %s: %s" % (self.path, exc.strerror)) from exc
@@ -90,11 +91,15 @@ class Partial:
 
     def _set_access(self, like: os.stat_result, replaced: bool) -> None:
         here = os.fstat(self.descriptor)
-        if replaced and (here.st_uid, here.st_gid) != (like.st_uid, like.st_gid):
+        # A database that root moves stays that of the application.
+        wanted = replaced or getattr(os, "geteuid", lambda: 1)() == 0
+        if wanted and (here.st_uid, here.st_gid) != (like.st_uid, like.st_gid):
             try:
                 os.fchown(self.descriptor, like.st_uid, like.st_gid)
             except OSError:
-                self._job.context.warning("owner_not_preserved", "the owner of the replaced file cannot be given")
+                self._job.context.warning(
+                    "owner_not_preserved", "the owner %d:%d cannot be given" % (like.st_uid, like.st_gid)
+                )
         os.fchmod(self.descriptor, stat.S_IMODE(like.st_mode))
 
     def _replace(self) -> None:
