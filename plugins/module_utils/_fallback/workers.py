@@ -83,15 +83,16 @@ class _Idleness:
     def __init__(self) -> None:
         self._moment = time.monotonic()
         self._processor = time.process_time()
-        self._verdict = False
 
     def found(self) -> bool:
-        now = time.monotonic()
-        if now - self._moment >= self._INTERVAL:
-            processor = time.process_time()
-            self._verdict = processor - self._processor < self._BUSY * (now - self._moment)
-            self._moment, self._processor = now, processor
-        return self._verdict
+        """Answer for the time since the last question, once per interval; in between there is nothing to say."""
+        span = time.monotonic() - self._moment
+        if span < self._INTERVAL:
+            return False
+        used = time.process_time() - self._processor
+        self._moment += span
+        self._processor += used
+        return used < self._BUSY * span
 
 
 class Pool(Generic[AnyWorker]):
@@ -121,10 +122,23 @@ class Pool(Generic[AnyWorker]):
             self._tasks.extend(tasks)
             if self._waiting:
                 self._changed.notify(len(tasks))
-            wanted = len(self._tasks) > self._waiting + 1 and len(self._threads) < self._count - 1
-            if wanted and (heavy or self._idleness.found()):
-                self._threads.append(threading.Thread(target=self._work, name="worker", daemon=True))
-                self._threads[-1].start()
+            # One of them is for the worker that gives them.
+            for _task in tasks[1:] if heavy else ():
+                self._grow(needed=True)
+
+    def _grow(self, needed: bool) -> None:
+        """Start one more thread, if there are tasks for it and it is needed or has room."""
+        if len(self._tasks) <= self._waiting or len(self._threads) >= self._count - 1:
+            return
+        if needed or self._idleness.found():
+            thread = threading.Thread(target=self._work, name="worker", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system allows no more: those that there are do the work.
+                self._count = len(self._threads) + 1
+            else:
+                self._threads.append(thread)
 
     def run(self) -> None:
         """Return when no task is left; raise what the first failing task raised."""
@@ -163,7 +177,11 @@ class Pool(Generic[AnyWorker]):
                 self._waiting += 1
                 self._changed.wait()
                 self._waiting -= 1
-            return None if self._ended else self._tasks.pop()
+            if self._ended:
+                return None
+            task = self._tasks.pop()
+            self._grow(needed=False)
+            return task
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:
