@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import typing as t
 from dataclasses import dataclass, field
 
@@ -34,7 +35,7 @@ _MODULE = re.compile(
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """collation: empty for a rowid, which has none."""
+    """collation: of the key where the column has another one, else empty."""
 
     name: str
     collation: str
@@ -52,8 +53,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A table. columns: without generated ones; generated: whether there are such. key: what orders and identifies
-    its rows, None if nothing accessible does. implicit_rowid: the key is a rowid that is no column. module: of a
-    virtual table."""
+    its rows, None if nothing accessible does. implicit_rowid: the key is a rowid that is no column. without_rowid:
+    declared so. module: of a virtual table."""
 
     name: str
     sql: str
@@ -61,6 +62,7 @@ class Table:
     generated: bool = False
     key: t.Optional[t.Tuple[KeyColumn, ...]] = None
     implicit_rowid: bool = False
+    without_rowid: bool = False
     autoincrement: bool = False
     module: t.Optional[str] = None
 
@@ -150,9 +152,10 @@ def _table(reader: Reader, name: str, sql: str, indexes: t.Set[str]) -> Table:
     key: t.Optional[t.Tuple[KeyColumn, ...]]
     implicit = False
     members = [str(column[1]) for column in columns if column[5]]
-    if primary and primary[0] not in indexes:
-        # The primary key of a table without rowid is the table itself, so its index is not in the catalog.
-        key = _key_of_index(reader, primary[0])
+    # The primary key of a table without rowid is the table itself, so its index is not in the catalog.
+    without_rowid = bool(primary) and primary[0] not in indexes
+    if without_rowid:
+        key = _key_of_index(reader, primary[0], sql)
     elif len(members) == 1 and not primary:
         key = (KeyColumn(members[0], "", False),)
     else:
@@ -164,7 +167,7 @@ def _table(reader: Reader, name: str, sql: str, indexes: t.Set[str]) -> Table:
         # Statistics are a set of rows: their rowids mean nothing.
         key, implicit = None, False
     counted = bool(re.search(r"\bAUTOINCREMENT\b", sql, re.IGNORECASE))
-    return Table(name, sql, plain, len(plain) < len(columns), key, implicit, counted)
+    return Table(name, sql, plain, len(plain) < len(columns), key, implicit, without_rowid, counted)
 
 
 def _affinity(declared: str) -> str:
@@ -181,10 +184,34 @@ def _affinity(declared: str) -> str:
     return "numeric"
 
 
-def _key_of_index(reader: Reader, index: str) -> t.Tuple[KeyColumn, ...]:
+def _key_of_index(reader: Reader, index: str, sql: str) -> t.Tuple[KeyColumn, ...]:
     # seqno, cid, name, desc, coll, key
-    rows = reader.rows("PRAGMA index_xinfo(%s)" % quote(index))
-    return tuple(KeyColumn(str(row[2]), str(row[4]), bool(row[3])) for row in rows if row[5])
+    rows = [row for row in reader.rows("PRAGMA index_xinfo(%s)" % quote(index)) if row[5]]
+    names = [str(row[2]) for row in rows]
+    own = _collations(sql, names)
+    return tuple(
+        KeyColumn(name, "" if str(row[4]).lower() == own.get(name) else str(row[4]), bool(row[3]))
+        for name, row in zip(names, rows)
+    )
+
+
+def _collations(sql: str, names: t.Sequence[str]) -> t.Dict[str, str]:
+    """The columns' own collations, in lower case, as an index on an empty copy of the table tells them.
+
+    The catalog does not say; and a comparison that names a collation is slower than one that need not.
+    """
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute(sql)
+        table = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchone()[0]
+        columns = ", ".join(quote(name) for name in names)
+        connection.execute("CREATE INDEX _migration_assistant_index ON %s (%s)" % (quote(table), columns))
+        rows = connection.execute("PRAGMA index_xinfo(_migration_assistant_index)").fetchall()
+        return {str(row[2]): str(row[4]).lower() for row in rows if row[5]}
+    except sqlite3.Error:
+        return {}
+    finally:
+        connection.close()
 
 
 def quote(name: str) -> str:

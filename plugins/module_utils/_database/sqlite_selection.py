@@ -135,7 +135,8 @@ def _rehearse_object(connection: sqlite3.Connection, item: SchemaObject, left_ou
     try:
         for statement in _uses(connection, item):
             try:
-                connection.execute("EXPLAIN " + statement)
+                # Each text but once: Python keeps statements, and an EXPLAIN is not prepared again.
+                connection.execute("EXPLAIN /* %s */ %s" % (item.name.encode("utf-8").hex(), statement))
             except sqlite3.Error as exc:
                 missing = _missing(exc, left_out)
                 if missing:

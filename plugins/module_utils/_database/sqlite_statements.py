@@ -171,7 +171,7 @@ def _keyed_differences(table: Table, key: t.Sequence[KeyColumn], diff: str) -> t
     name = quote(table.name)
     same = " AND ".join("m.%s = s.%s" % (_collated(column), quote(column.name)) for column in key)
     missing = "m.%s IS NULL" % quote(key[0].name)
-    by_rowid = not key[0].collation
+    by_rowid = not table.without_rowid
     # An index that covers the columns would be walked instead, and the other table searched out of order.
     plain = " NOT INDEXED" if by_rowid else ""
     parts = [missing]
