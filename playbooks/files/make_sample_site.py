@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, migration.assistant contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -31,7 +30,7 @@ FOLDERS = ("css", "js", "images/products", "images/banners", "uploads/2025/11", 
 ODD_NAMES = (
     b"name with spaces.txt",
     b"-starts-with-a-dash",
-    b"quote's and \"double\".html",
+    b'quote\'s and "double".html',
     b"line\nbreak.txt",
     b"back\\slash.txt",
     b"star * and question ?.txt",
@@ -103,7 +102,7 @@ def make_files(site: Path, rng: random.Random) -> None:
     pool = rng.randbytes(4 << 20)
     number = 0
     for count, lowest, highest in SIZES:
-        for _ in range(count):
+        for _number in range(count):
             folder = site / FOLDERS[number % len(FOLDERS)] / f"{number % 13:02d}"
             folder.mkdir(parents=True, exist_ok=True)
             size = rng.randint(lowest, highest)
@@ -215,14 +214,30 @@ def make_database(path: Path, rng: random.Random) -> None:
                 for number in range(ITEMS)
             ),
         )
-        extremes = (None, 0, -1, 2**63 - 1, -(2**63), 0.1, 1e308, float("inf"), "", "text", b"", b"\x00\xff", "12", 12.0)
+        extremes = (
+            None,
+            0,
+            -1,
+            2**63 - 1,
+            -(2**63),
+            0.1,
+            1e308,
+            float("inf"),
+            "",
+            "text",
+            b"",
+            b"\x00\xff",
+            "12",
+            12.0,
+        )
         shop.executemany("INSERT INTO anything VALUES (?)", ((value,) for value in extremes))
         shop.execute("INSERT INTO anything VALUES (CAST(x'ff00fe' AS TEXT))")
     shop.close()
 
 
 def moment(number: int) -> str:
-    return f"{2020 + number % 6}-{1 + number % 12:02d}-{1 + number % 28:02d} {number % 24:02d}:{number % 60:02d}:{number % 59:02d}"
+    day = f"{2020 + number % 6}-{1 + number % 12:02d}-{1 + number % 28:02d}"
+    return f"{day} {number % 24:02d}:{number % 60:02d}:{number % 59:02d}"
 
 
 def main() -> int:

@@ -33,11 +33,11 @@ options:
     type: float
     default: 0
   sample_interval:
-    description: Seconds between the samples of RV(samples); V(0) for none.
+    description: Seconds between the samples of C(samples); V(0) for none.
     type: float
     default: 5
   alerts:
-    description: Thresholds; those that were crossed are listed in RV(alerts).
+    description: Thresholds; those that were crossed are listed in C(alerts).
     type: dict
     default: {}
     suboptions:
@@ -53,4 +53,8 @@ options:
       connection_failures:
         description: This many operations that had to be tried again raise an alert.
         type: int
+  _controller:
+    description: What the action plugin found out on the controller. Not to be given in a task.
+    type: dict
+    default: {}
 """

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: run_facts
 short_description: Gather what a run of the migration playbook did
 version_added: 0.1.0
-author: migration.assistant contributors
+author: migration.assistant contributors (!UNKNOWN)
 description:
   - Turns the registered results of M(migration.assistant.file_sync) and M(migration.assistant.database_migrate)
     into one dictionary of facts.
@@ -27,7 +27,7 @@ options:
 EXAMPLES = r"""
 - name: Gather the facts of a run
   ansible.builtin.set_fact:
-    facts: "{{ {inventory_hostname: file_results} | migration.assistant.run_facts({inventory_hostname: database_results}) }}"
+    facts: "{{ {'web1': file_results} | migration.assistant.run_facts({'web1': database_results}) }}"
 """
 
 RETURN = r"""

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: run_summary
 short_description: Tell in a few lines what a run of the migration playbook did
 version_added: 0.1.0
-author: migration.assistant contributors
+author: migration.assistant contributors (!UNKNOWN)
 description:
   - Turns the facts of P(migration.assistant.run_facts#filter) into lines for people.
 options:

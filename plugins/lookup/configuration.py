@@ -9,7 +9,7 @@ name: configuration
 short_description: Read the configuration of a migration
 version_added: 0.1.0
 author:
-  - migration.assistant contributors
+  - migration.assistant contributors (!UNKNOWN)
 description:
   - >-
     Reads the sections of a configuration, such as C(performance), C(network_optimization) or C(migration),

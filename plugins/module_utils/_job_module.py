@@ -54,7 +54,9 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
         if found.get("platform") in (None, host_platform())
     ]
     sums = controller.get("sha256") or {}
-    candidates.append(Candidate(cached_engine(), "the engine that was installed on this host", sums.get(host_platform())))
+    candidates.append(
+        Candidate(cached_engine(), "the engine that was installed on this host", sums.get(host_platform()))
+    )
     executor = params.get("executor")
     reason = "the task says executor: %s" % executor
     if executor is None:
@@ -70,9 +72,7 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
     )
 
 
-def run_job(
-    module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.Any], **facts: t.Any
-) -> Outcome:
+def run_job(module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.Any], **facts: t.Any) -> Outcome:
     """Run the job of a module; in check mode as a dry run.
 
     On failure it ends the module with one clear line, the result so far, and *facts*.
@@ -166,14 +166,14 @@ def _without_kind(event: Event) -> t.Dict[str, t.Any]:
 
 
 def _with_path(warning: Event) -> str:
-    path = warning.get("path")
-    return "%s: %s" % (path, warning["message"]) if path and path not in warning["message"] else warning["message"]
+    path, message = warning.get("path"), str(warning["message"])
+    return "%s: %s" % (path, message) if path and path not in message else message
 
 
 def _line(change: Event, side: str) -> str:
     attributes = change.get(side) or {}
     shown = ["%s=%s" % (name, attributes[name]) for name in _TEXT_ATTRIBUTES if name in attributes]
-    return printable(" ".join([change["path"], change["kind"]] + shown)) + "\n"
+    return str(printable(" ".join([change["path"], change["kind"], *shown]))) + "\n"
 
 
 def _rest_of(outcome: Outcome) -> str:

@@ -83,7 +83,9 @@ def _connection_failures(
 ) -> _Alert:
     most = _units.parse_count(threshold, option)
     failures = int(performance.get("retry_count", 0))
-    return (failures, "%d operations had to be tried again, %d or more" % (failures, most)) if failures >= most else None
+    return (
+        (failures, "%d operations had to be tried again, %d or more" % (failures, most)) if failures >= most else None
+    )
 
 
 _JUDGES: t.Dict[str, t.Callable[..., _Alert]] = {

@@ -35,7 +35,7 @@ notes:
     alone has stay as they are, unless O(prune) is set.
   - With O(tables) or O(exclude), C(user_version) and C(application_id) of an existing destination are left alone.
 author:
-  - migration.assistant contributors
+  - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.database

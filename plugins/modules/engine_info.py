@@ -13,7 +13,7 @@ description:
   - Reports whether the Go engine or the Python fallback would do the work on this host, with versions and abilities.
   - Starts the engine to ask it; changes nothing.
 author:
-  - migration.assistant contributors
+  - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.all

@@ -22,7 +22,7 @@ notes:
   - A trailing slash means nothing. The contents of the one directory become the contents of the other.
   - Entries that cannot be carried over are listed in RV(notices).
 author:
-  - migration.assistant contributors
+  - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files

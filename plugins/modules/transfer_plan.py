@@ -13,7 +13,7 @@ description:
   - Counts the files of a tree and their sizes, and names the transfer method that fits, with the reason.
   - Reads metadata only, opens no file, changes nothing.
 author:
-  - migration.assistant contributors
+  - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files

@@ -34,7 +34,9 @@ _KEPT = (
 _EXECUTORS = {"go": "Go engine", "python": "Python fallback"}
 
 
-def run_facts(files: t.Mapping[str, t.Sequence[Mapping]], databases: t.Mapping[str, t.Sequence[Mapping]]) -> dict[str, t.Any]:
+def run_facts(
+    files: t.Mapping[str, t.Sequence[Mapping]], databases: t.Mapping[str, t.Sequence[Mapping]]
+) -> dict[str, t.Any]:
     """The facts of a run: {version, hosts: {HOST: {files: [...], databases: [...]}}}.
 
     files and databases: per host the registered results of the modules' loops. Hosts without any are left out.
@@ -55,9 +57,17 @@ def summary(facts: Mapping) -> list[str]:
     lines = []
     for host, moved in facts["hosts"].items():
         for item in moved["files"]:
-            lines += [f"{host}: files {item['source']} -> {item['destination']}", f"  {_files(item)}", *_footnotes(item)]
+            lines += [
+                f"{host}: files {item['source']} -> {item['destination']}",
+                f"  {_files(item)}",
+                *_footnotes(item),
+            ]
         for item in moved["databases"]:
-            lines += [f"{host}: database {item['source']} -> {item['destination']}", f"  {_rows(item)}", *_footnotes(item)]
+            lines += [
+                f"{host}: database {item['source']} -> {item['destination']}",
+                f"  {_rows(item)}",
+                *_footnotes(item),
+            ]
     return lines or ["Nothing was to be moved."]
 
 

@@ -146,14 +146,23 @@ def test_the_whole_guide_is_accepted_and_a_slip_is_named(clone: Path, tmp_path: 
 def test_the_installed_collection(clone: Path, tmp_path: Path) -> None:
     make(clone, "migrate")
     ansible = clone / ".venv" / "bin"
-    subprocess.run([ansible / "ansible-galaxy", "collection", "build", "--output-path", tmp_path], cwd=clone, check=True)
+    subprocess.run(
+        [ansible / "ansible-galaxy", "collection", "build", "--output-path", tmp_path], cwd=clone, check=True
+    )
     (archive,) = tmp_path.glob("*.tar.gz")
     assert archive.stat().st_size < 2_000_000
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections"))
-    install = [ansible / "ansible-galaxy", "collection", "install", archive, "-p", tmp_path / "collections", "--offline"]
-    subprocess.run(install, cwd=elsewhere, env=environment, check=True)
+    install = [
+        str(ansible / "ansible-galaxy"),
+        "collection",
+        "install",
+        "--offline",
+        "-p",
+        str(tmp_path / "collections"),
+    ]
+    subprocess.run([*install, str(archive)], cwd=elsewhere, env=environment, check=True)
     done = subprocess.run(
         [ansible / "ansible-playbook", "migration.assistant.migrate"],
         cwd=elsewhere,

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, migration.assistant contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -120,7 +119,14 @@ def make_database(path: Path, rows: int) -> None:
         database.executemany(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)",
             (
-                (n, f"2026-{n % 12 + 1:02d}-{n % 28 + 1:02d}", "kind %d" % (n % 7), rng.random(), "note é " * 4, b"x" * 24)
+                (
+                    n,
+                    f"2026-{n % 12 + 1:02d}-{n % 28 + 1:02d}",
+                    "kind %d" % (n % 7),
+                    rng.random(),
+                    "note é " * 4,
+                    b"x" * 24,
+                )
                 for n in range(rows // 2)
             ),
         )
@@ -134,7 +140,11 @@ def make_database(path: Path, rows: int) -> None:
 def measure(contender: Contender) -> float:
     begin = time.perf_counter()
     done = subprocess.run(
-        contender.command, input=contender.input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False
+        contender.command,
+        input=contender.input,
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
     )
     elapsed = time.perf_counter() - begin
     if done.returncode != 0:
@@ -181,7 +191,8 @@ def main() -> None:
         parser.error(f"unknown scenario {', '.join(sorted(unknown))}; choose from {', '.join(builders)}")
     filesystem = version_of("stat", "-f", "-c", "%T", str(options.directory))
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, {filesystem} at {options.directory}")
-    print(f"{version_of('rsync', '--version')}; {version_of('cp', '--version')}; sqlite3 {version_of('sqlite3', '--version')[:6]}")
+    print(f"{version_of('rsync', '--version')}; {version_of('cp', '--version')}")
+    print(f"sqlite3 {version_of('sqlite3', '--version').split()[0]}")
     print(f"Python {platform.python_version()}; engine {json.loads(version_of(str(ENGINE), 'version'))['version']}")
     for name in options.scenarios or builders:
         with tempfile.TemporaryDirectory(prefix="migration-benchmark-", dir=options.directory) as directory:

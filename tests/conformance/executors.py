@@ -17,10 +17,10 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-linux-amd64"
 FALLBACK = "ansible_collections.migration.assistant.plugins.module_utils._fallback"
-EXECUTORS = ("go", "python")
 
 Event = t.Dict[str, t.Any]
 Executor = t.Literal["go", "python"]
+EXECUTORS: tuple[Executor, ...] = ("go", "python")
 
 
 @dataclass

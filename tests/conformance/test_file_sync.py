@@ -45,7 +45,17 @@ def plain(source: Path, _destination: Path) -> None:
 
 
 def odd_names(source: Path, _destination: Path) -> None:
-    names = [b"space name", b"-dash", b"quote'\"", b"line\nbreak", b"back\\slash", b"\xff\xfe", b"x" * 255, b" ", b"*?[]"]
+    names = [
+        b"space name",
+        b"-dash",
+        b"quote'\"",
+        b"line\nbreak",
+        b"back\\slash",
+        b"\xff\xfe",
+        b"x" * 255,
+        b" ",
+        b"*?[]",
+    ]
     for number, name in enumerate([*names, "Größe 価格 🛒".encode(), "e\u0301".encode(), "é".encode()]):
         write(os.path.join(os.fsencode(source), name), name, age=number)
     os.makedirs(os.path.join(os.fsencode(source), b"dir\xe9"))

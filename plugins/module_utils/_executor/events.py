@@ -38,7 +38,9 @@ class EventReader:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > MAX_LINE:
-            raise ProtocolError("line %d of the executor's output is longer than %d bytes" % (self._lines + 1, MAX_LINE))
+            raise ProtocolError(
+                "line %d of the executor's output is longer than %d bytes" % (self._lines + 1, MAX_LINE)
+            )
         for line in lines:
             self._lines += 1
             if line.strip():

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import stat
-import stat
 import subprocess
 import sys
 import textwrap
@@ -100,7 +99,7 @@ def statistics_job(source: Path, **options: t.Any) -> Job:
         ("say(dict(HELLO, version='9.9.9'))", "is version 9.9.9, this collection is version " + VERSION),
         ("say(RESULT)", "did not begin with hello"),
         ("print('hello world')", "is not a migration engine"),
-        ("sys.stdout.write('{\"event\": \"hel')", "torn line"),
+        ('sys.stdout.write(\'{"event": "hel\')', "torn line"),
         ("sys.exit('no such library')", "ended with exit code 1 (no such library)"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "killed by signal 11"),
         ("say(dict(HELLO, operations=[]))", "does not know file_statistics"),
@@ -123,7 +122,7 @@ def test_an_engine_that_cannot_take_the_job_gives_way_to_the_fallback(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("say(HELLO); sys.stdin.readline(); sys.stdout.write('{\"event\": \"resu')", "torn line"),
+        ('say(HELLO); sys.stdin.readline(); sys.stdout.write(\'{"event": "resu\')', "torn line"),
         ("say(HELLO); sys.stdin.readline(); print('Segmentation fault')", "not JSON"),
         ("say(HELLO); sys.stdin.readline(); print('[1]')", "not an event"),
         ("say(HELLO); sys.stdin.readline(); os.kill(os.getpid(), 9)", "killed by signal 9"),
@@ -184,7 +183,7 @@ def test_an_engine_that_ignores_its_time_limit_is_ended_and_reaped(
 def test_a_signal_to_this_process_cancels_the_job(engine: t.Callable[[str], Path], tree: Path) -> None:
     path = engine(
         """
-        def stop(*_):
+        def stop(*_arguments):
             say({'event': 'error', 'code': 'cancelled', 'message': 'cancelled', 'resumable': True})
             os._exit(1)
         signal.signal(signal.SIGTERM, stop)
@@ -199,7 +198,9 @@ def test_a_signal_to_this_process_cancels_the_job(engine: t.Callable[[str], Path
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_engine_stops_when_its_caller_is_killed(engine: t.Callable[[str], Path], tree: Path, tmp_path: Path) -> None:
+def test_the_engine_stops_when_its_caller_is_killed(
+    engine: t.Callable[[str], Path], tree: Path, tmp_path: Path
+) -> None:
     gone = tmp_path / "gone"
     path = engine(
         f"""
@@ -213,7 +214,9 @@ def test_the_engine_stops_when_its_caller_is_killed(engine: t.Callable[[str], Pa
         f"run_job(Wish(candidates=(Candidate({str(path)!r}, 'the test'),)),"
         f" Job('file_statistics', {{'source': {str(tree)!r}}}))"
     )
-    caller = subprocess.Popen([sys.executable, "-c", program], env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+    caller = subprocess.Popen(
+        [sys.executable, "-c", program], env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    )
     time.sleep(1.5)
     caller.kill()
     caller.wait()
@@ -302,5 +305,5 @@ def test_the_reader_takes_any_split_of_the_stream() -> None:
 def test_the_reader_bounds_a_line() -> None:
     reader = EventReader()
     with pytest.raises(ProtocolError, match="longer than"):
-        for _ in range(18):
+        for _number in range(18):
             list(reader.feed(b"x" * (1 << 20)))
