@@ -45,8 +45,8 @@ def parse(
 ) -> t.List[Filter]:
     """The rules as filters of a job: a list of {action, regex, directories_only, rule}.
 
-    source and destination are only needed for rules with the modifier ``/``, which match absolute paths. Raises
-    FileSyncError for a rule that cannot be read or is not supported.
+    source and destination are only needed for rules with the modifier ``/``, which match absolute paths; without a
+    destination nothing is said of it. Raises FileSyncError for a rule that cannot be read or is not supported.
     """
     filters: t.List[Filter] = []
     for rule in rules:
@@ -144,7 +144,7 @@ def _place(tokens: t.List[str], anchored: bool) -> str:
 def _absolute(
     rule: str, action: str, pattern: str, source: t.Optional[str], destination: t.Optional[str]
 ) -> t.Iterator[Filter]:
-    if source is None or destination is None:
+    if source is None:
         raise _error(rule, "the modifier / is not supported here, where no directories are given")
     if not pattern.startswith("/"):
         raise _error(rule, "with the modifier / the pattern must begin with a slash")
@@ -152,7 +152,7 @@ def _absolute(
     if action not in ("protect", "risk"):
         for regex, directories_only in _below(rule, pattern, source):
             yield _filter(rule, on_source, regex, directories_only)
-    if action not in ("hide", "show"):
+    if action not in ("hide", "show") and destination is not None:
         for regex, directories_only in _below(rule, pattern, destination):
             yield _filter(rule, on_destination, regex, directories_only)
 

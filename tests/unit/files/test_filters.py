@@ -249,6 +249,10 @@ def test_shape_of_a_filter() -> None:
     ]
 
 
+def test_absolute_patterns_without_a_destination() -> None:
+    assert [rule["action"] for rule in filters.parse(["-/ /srv/www/cache", "P/ /srv/www/x"], "/srv/www/")] == ["hide"]
+
+
 def test_letters_of_any_alphabet_are_one_character() -> None:
     rules = Filters([check_filter(rule, "rule") for rule in filters.parse(["- gr?n", "- [ä-ü]*"])])
     assert rules.hides("grün", False)
