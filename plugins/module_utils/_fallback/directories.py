@@ -93,7 +93,8 @@ class Directories:
     def enter(self, worker: Worker, directory: Directory) -> None:
         """Open both sides, make the destination's if it lacks, and compare the metadata while it is untouched."""
         parent = directory.parent
-        assert parent is not None
+        if parent is None:
+            raise AssertionError("the walk enters the root itself first")
         try:
             directory.source = tree.open_source_directory(parent.source, directory.name)
         except OSError as error:
@@ -113,7 +114,8 @@ class Directories:
             directory.old_target = os.readlink(directory.name, dir_fd=parent.destination)
         if self._session.dry_run:
             return
-        assert parent.destination is not None
+        if parent.destination is None:
+            raise AssertionError("a real run has opened the destination")
         try:
             if directory.existing is not None:
                 os.unlink(directory.name, dir_fd=parent.destination)
@@ -132,7 +134,8 @@ class Directories:
         self._context.change("update", "directory", directory.event_path, before, after)
 
     def _open_destination(self, directory: Directory, parent: Directory) -> None:
-        assert parent.destination is not None and directory.existing is not None
+        if parent.destination is None or directory.existing is None:
+            raise AssertionError("a real run has opened the destination")
         mode = stat.S_IMODE(directory.existing.st_mode)
         try:
             if self._metadata.owns(directory.existing) and mode & 0o700 != 0o700 and not self._session.dry_run:
@@ -162,7 +165,8 @@ class Directories:
             directory.wanted_xattrs = metadata.wanted_xattrs(found, directory.path or ".")
         if directory.created:
             return
-        assert directory.existing is not None
+        if directory.existing is None:
+            raise AssertionError("an entry that was not made was there")
         if directory.current_xattrs is None and directory.destination is not None:
             self._read_current(directory, directory.destination)
         current = directory.current_xattrs or {}

@@ -42,7 +42,8 @@ class Item:
     @property
     def destination(self) -> int:
         """The open directory to write in; a real run always has one."""
-        assert self.place.destination is not None
+        if self.place.destination is None:
+            raise AssertionError("a real run has opened the destination")
         return self.place.destination
 
 

@@ -48,7 +48,8 @@ class Symlinks(Handler):
         self.report_metadata(worker, item, before, after)
 
     def _make(self, worker: Worker, item: Item) -> None:
-        assert item.target is not None
+        if item.target is None:
+            raise AssertionError("a link has a target")
         temporary = worker.temporary_name()
         os.symlink(item.target, temporary, dir_fd=item.destination)
         try:

@@ -144,7 +144,8 @@ class Walk:
 
     def _list_destination(self, worker: Worker, directory: Directory, listing: Listing) -> Dict[str, os.stat_result]:
         """What stands at the names of the source's entries. What else is there is noted for deletion."""
-        assert directory.destination is not None
+        if directory.destination is None:
+            raise AssertionError("a real run has opened the destination")
         found: Dict[str, os.stat_result] = {}
         with os.scandir(directory.destination) as entries:
             for entry in entries:

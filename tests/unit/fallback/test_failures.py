@@ -427,6 +427,6 @@ def test_descriptors_are_given_back(run: t.Any, source: Path, destination: Path)
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     run("file_sync", source=str(source), destination=str(destination))
-    run("file_sync", cancelled=lambda: destination.exists(), source=str(source), destination=str(destination))
+    run("file_sync", cancelled=destination.exists, source=str(source), destination=str(destination))
     run("file_statistics", source=str(source))
     assert len(os.listdir("/proc/self/fd")) == before
