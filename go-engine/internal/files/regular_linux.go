@@ -73,6 +73,10 @@ func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
 		return false, nil
 	}
 	if !w.job.parameters.checksum {
+		if !w.job.policy.timestamps {
+			// The copy bears the time at which it was made.
+			return !fsys.ModifiedBefore(&at.stat, source), nil
+		}
 		return fsys.SameModified(source, &at.stat), nil
 	}
 	from, err := w.openSource(at, source)
@@ -253,7 +257,10 @@ func (w *worker) fill(at *place, to, from int, source *fsys.Stat) error {
 		return unable("read the source", err)
 	}
 	if !unchanged(source, now) {
-		// The copy keeps the time of before, so that the next run copies the file again.
+		// The copy gets the time of before, so that the next run copies the file again.
+		if err := fsys.Opened(to).SetModified(source.Mtim); err != nil {
+			return unable("set the times", err)
+		}
 		w.job.Warning("source_changed", "the file changed twice while it was copied", display(at.directory.join(at.name)))
 	}
 	return nil

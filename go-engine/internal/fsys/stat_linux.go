@@ -63,6 +63,11 @@ func SameInode(one, other *Stat) bool {
 // SameModified tells whether both were modified at the same nanosecond.
 func SameModified(one, other *Stat) bool { return one.Mtim == other.Mtim }
 
+// ModifiedBefore tells whether one was modified before the other.
+func ModifiedBefore(one, other *Stat) bool {
+	return one.Mtim.Sec < other.Mtim.Sec || one.Mtim.Sec == other.Mtim.Sec && one.Mtim.Nsec < other.Mtim.Nsec
+}
+
 // AppendModified appends the nanoseconds since 1970, which an int64 cannot hold for every year.
 func AppendModified(to []byte, stat *Stat) []byte {
 	seconds, nanoseconds := int64(stat.Mtim.Sec), int64(stat.Mtim.Nsec)

@@ -52,6 +52,9 @@ class Files(Handler):
         if not stat.S_ISREG(existing.st_mode) or existing.st_size != item.info.st_size:
             return False
         if not self.session.by_content:
+            if not self.metadata.timestamps:
+                # The copy bears the time at which it was made.
+                return existing.st_mtime_ns >= item.info.st_mtime_ns
             return existing.st_mtime_ns == item.info.st_mtime_ns
         source = self._open_source(item)
         try:
@@ -137,7 +140,8 @@ class Files(Handler):
         os.ftruncate(target, 0)
         copy(worker, source, target, item.info)
         if not self._is_unchanged(item, source):
-            # The copy keeps the times of before, so that the next run copies the file again.
+            # The copy gets the time of before, so that the next run copies the file again.
+            os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
             self.context.warning("source_changed", "the file changed twice while it was copied", text(item.path))
 
     def _is_unchanged(self, item: Item, source: int) -> bool:
