@@ -320,6 +320,34 @@ def test_one_job_at_a_time(executor: Executor, source: Path, destination: Path) 
     succeed(executor, source, destination)
 
 
+READER = """
+import sqlite3, sys
+c = sqlite3.connect(sys.argv[1])
+print(c.execute("SELECT a FROM t").fetchone()[0], flush=True)
+sys.stdin.readline()
+print(c.execute("SELECT a FROM t").fetchone()[0], flush=True)
+"""
+
+
+@both
+def test_a_destination_in_use_is_not_replaced(executor: Executor, source: Path, destination: Path) -> None:
+    execute(source, "CREATE TABLE t (a)")
+    execute(destination, "PRAGMA journal_mode = WAL", "CREATE TABLE t (a)", "INSERT INTO t VALUES (2)")
+    # In a process of its own, as in life: the locks of one process do not shut it out itself.
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(destination)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdin is not None and reader.stdout is not None
+        assert reader.stdout.readline() == b"2\n"
+        refused = migrate(executor, source, destination, if_exists="replace")
+        assert refused.terminal.get("code") == "destination_busy" and "in use" in refused.terminal["message"]
+        reader.stdin.write(b"\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == b"2\n"
+    succeed(executor, source, destination, if_exists="replace")
+    assert content(destination) == content(source)
+
+
 @both
 def test_a_changed_schema_is_noticed(executor: Executor, source: Path, destination: Path) -> None:
     execute(source, "CREATE TABLE t (a)")

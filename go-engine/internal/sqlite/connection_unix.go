@@ -68,6 +68,14 @@ func connect(ctx context.Context, main string) (*connection, error) {
 // attach attaches the source, read-only.
 func (c *connection) attach(p *parameters) error {
 	_, err := c.exec("ATTACH DATABASE ? AS src", uri(p.source, "ro"))
+	return sourceFailure(err, p)
+}
+
+// sourceFailure says which of the two databases is locked.
+func sourceFailure(err error, p *parameters) error {
+	if isLocked(err) {
+		return wire.Fail(wire.DestinationBusy, "the source %s is locked by a writer", p.source)
+	}
 	return err
 }
 
@@ -75,10 +83,7 @@ func (c *connection) attach(p *parameters) error {
 func (c *connection) checkSource(p *parameters) error {
 	var version int64
 	if err := c.scan("PRAGMA src.schema_version", &version); err != nil {
-		if code := resultCode(err); code == codeBusy || code == codeLocked {
-			return wire.Fail(wire.DestinationBusy, "the source %s is locked by a writer", p.source)
-		}
-		return err
+		return sourceFailure(err, p)
 	}
 	if version != p.sourceSchemaVersion {
 		return wire.Fail(wire.SourceChanged, "the source's schema was changed after it was planned for; run again")
@@ -210,6 +215,11 @@ func resultCode(err error) int {
 	return 0
 }
 
+func isLocked(err error) bool {
+	code := resultCode(err)
+	return code == codeBusy || code == codeLocked
+}
+
 // asFailure turns what SQLite says into the protocol's terms; subject is the table in hand, or the destination.
 func asFailure(err error, subject string) error {
 	code := wire.DatabaseError
@@ -217,7 +227,7 @@ func asFailure(err error, subject string) error {
 	case 0:
 		return err
 	case codeBusy, codeLocked:
-		code = wire.DestinationBusy
+		return wire.Fail(wire.DestinationBusy, "%s is locked by another process", subject)
 	case codeReadOnly:
 		code = wire.DestinationUnwritable
 	case codeCorrupt, codeNotADB:

@@ -139,13 +139,17 @@ func (j *job) renameToFreeName(p *partial) error {
 // new one.
 func (j *job) replaceDestination(p *partial) error {
 	old, err := connect(j.ctx, uri(j.destination, "rw"))
-	if err == nil {
-		defer old.close()
-		if err = old.query("PRAGMA journal_mode = DELETE"); err == nil {
-			_, err = old.exec("BEGIN EXCLUSIVE")
-		}
+	if err != nil {
+		return err
 	}
-	if code := resultCode(err); code == codeBusy || code == codeLocked {
+	defer old.close()
+	var mode string
+	err = old.scan("PRAGMA journal_mode = DELETE", &mode)
+	if err == nil && mode == "delete" {
+		_, err = old.exec("BEGIN EXCLUSIVE")
+	}
+	// A database in use keeps its mode, with or without an error.
+	if isLocked(err) || err == nil && mode != "delete" {
 		return wire.Fail(wire.DestinationBusy, "%s is in use and cannot be replaced", j.destination)
 	}
 	if err != nil {

@@ -106,18 +106,20 @@ class Partial:
         """Rename over a database that nobody uses, after its own -wal is worked in: it would spoil the new one."""
         old = sqlite3.connect(uri(self._job.destination, "rw"), uri=True, isolation_level=None, timeout=BUSY_SECONDS)
         try:
-            old.execute("PRAGMA journal_mode = DELETE").fetchall()
-            old.execute("BEGIN EXCLUSIVE")
-            os.replace(self.path, self._job.destination)
-            old.execute("ROLLBACK")
+            # A database in use keeps its mode, with or without an error.
+            in_use = old.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",)
+            if not in_use:
+                old.execute("BEGIN EXCLUSIVE")
+                os.replace(self.path, self._job.destination)
+                old.execute("ROLLBACK")
         except sqlite3.OperationalError as exc:
-            if "locked" in str(exc):
-                raise JobError(
-                    "destination_busy", "%s is in use and cannot be replaced" % self._job.destination
-                ) from exc
-            raise
+            if "locked" not in str(exc):
+                raise
+            in_use = True
         finally:
             old.close()
+        if in_use:
+            raise JobError("destination_busy", "%s is in use and cannot be replaced" % self._job.destination)
 
     def close(self) -> None:
         os.close(self.descriptor)

@@ -142,16 +142,13 @@ class Session:
 
     def attach(self, job: Job) -> None:
         """Attach the source, read-only."""
-        self.execute("ATTACH DATABASE ? AS src", uri(job.source, "ro"))
+        with _source_lock(job):
+            self.execute("ATTACH DATABASE ? AS src", uri(job.source, "ro"))
 
     def check_source(self, job: Job) -> None:
         """Begin to read the source, and check that it still has the schema that was planned for."""
-        try:
+        with _source_lock(job):
             version = self.value("PRAGMA src.schema_version")
-        except sqlite3.OperationalError as exc:
-            if "locked" in str(exc):
-                raise JobError("destination_busy", "the source %s is locked by a writer" % job.source) from exc
-            raise
         if version != job.parameters["source_schema_version"]:
             raise JobError("source_changed", "the source's schema was changed after it was planned for; run again")
 
@@ -266,6 +263,17 @@ def _check_structure(job: Job, session: Session) -> None:
 
 
 @contextlib.contextmanager
+def _source_lock(job: Job) -> Iterator[None]:
+    """Say which of the two databases is locked."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        if "locked" not in str(exc):
+            raise
+        raise JobError("destination_busy", "the source %s is locked by a writer" % job.source) from exc
+
+
+@contextlib.contextmanager
 def database_errors(job: Job) -> Iterator[None]:
     """Turn what SQLite and the system raise into one clear line."""
     try:
@@ -275,6 +283,8 @@ def database_errors(job: Job) -> Iterator[None]:
         message = str(exc)
         code = next((code for sign, code in _CODES if sign in message), "database_error")
         subject = job.context.meter.current or job.destination
+        if code == "destination_busy":
+            raise JobError(code, "%s is locked by another process" % subject) from exc
         raise JobError(code, "%s: %s" % (subject, message)) from exc
     except OSError as exc:
         code = "disk_full" if exc.errno == 28 else "io_error"
