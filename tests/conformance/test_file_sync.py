@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +201,16 @@ def filtered(source: Path, destination: Path) -> None:
     write(destination / "gone" / "other.txt", b"gone")
 
 
+def inherited_access(source: Path, destination: Path) -> None:
+    """New files in the destination get an access control list that the source does not have."""
+    write(source / "file", mode=0o664)
+    write(source / "sub" / "file", mode=0o664)
+    (destination / "sub").mkdir()
+    for folder in (destination, destination / "sub"):
+        if subprocess.run(["setfacl", "-d", "-m", "u:1234:r,g::-,o::-", str(folder)], check=False).returncode:
+            pytest.skip("this filesystem keeps no access control lists")
+
+
 def large(source: Path, _destination: Path) -> None:
     write(source / "large", bytes(range(256)) * 20_000, age=1)
     write(source / "larger", bytes(reversed(range(256))) * 30_001, age=2)
@@ -217,6 +228,8 @@ CASES = [
     Case("nothing preserved", modes_and_owners, {"preserve": {"permissions": False, "owner": False}}, equal=False),
     Case("times not preserved", plain, {"preserve": {"timestamps": False}}, equal=False, times=False),
     Case("extended attributes", attributes),
+    Case("inherited access control lists", inherited_access),
+    Case("inherited access control lists stay", inherited_access, {"preserve": {"xattrs": False}}, equal=False),
     Case("special files", special),
     Case("special files, listed only", special, {"preserve": {"specials": False}}, equal=False),
     Case("sparse", sparse, {"verify": True}),

@@ -58,7 +58,7 @@ func (w *worker) openRootDirectory() (*directory, error) {
 	if err := fsys.Fstat(d.destination, &d.existing); err != nil {
 		return nil, unable("read the destination", err)
 	}
-	return d, w.compareDirectory(d)
+	return d, w.compareDirectory(d, nil)
 }
 
 // openChild opens a directory of the source, and opens or makes that of the destination.
@@ -100,13 +100,14 @@ func (w *worker) openExisting(d, parent *directory, name string) error {
 	if !fsys.IsDirectory(&d.existing) {
 		return replaced("destination")
 	}
+	var current fsys.Attributes
+	var err error
 	if w.job.policy.mustLift(&d.existing) && !w.job.DryRun {
-		if err := liftMode(parent.destination, name, &d.existing); err != nil {
+		if current, err = liftMode(parent.destination, name, &d.existing); err != nil {
 			return unable("set the mode", err)
 		}
 		d.lifted = true
 	}
-	var err error
 	if d.destination, err = fsys.OpenDirectory(parent.destination, name); err != nil {
 		return unable("open the destination's directory", err)
 	}
@@ -120,7 +121,7 @@ func (w *worker) openExisting(d, parent *directory, name string) error {
 	if w.job.isRoot(&opened) {
 		return &entryError{code: wire.PathsOverlap, message: "the directory is one of the two roots"}
 	}
-	return w.compareDirectory(d)
+	return w.compareDirectory(d, current)
 }
 
 // mustLift tells whether this user, the owner, has closed the directory to himself.
@@ -128,26 +129,40 @@ func (p *policy) mustLift(stat *fsys.Stat) bool {
 	return !p.root && stat.Uid == p.user && stat.Mode&0o700 != 0o700
 }
 
-func liftMode(parent int, name string, stat *fsys.Stat) error {
+// liftMode gives the attributes of before, since a change of the mode changes the access control list.
+func liftMode(parent int, name string, stat *fsys.Stat) (fsys.Attributes, error) {
 	fd, err := fsys.OpenEntry(parent, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer fsys.Close(fd)
 	var held fsys.Stat
 	if err := fsys.Fstat(fd, &held); err != nil {
-		return err
+		return nil, err
 	}
 	if !fsys.SameInode(&held, stat) {
-		return replaced("destination")
+		return nil, replaced("destination")
 	}
-	return fsys.Held(fd).Chmod(fsys.Permissions(stat) | 0o700)
+	current, _, err := fsys.Held(fd).Attributes()
+	if err != nil {
+		return nil, err
+	}
+	return current, fsys.Held(fd).Chmod(fsys.Permissions(stat) | 0o700)
 }
 
-// compareDirectory notes what differs before anything happens in the directory.
-func (w *worker) compareDirectory(d *directory) error {
+// compareDirectory notes what differs before anything happens in the directory. current are the attributes of the
+// destination if they were read already.
+func (w *worker) compareDirectory(d *directory, current fsys.Attributes) error {
 	policy := w.job.policy
 	d.difference = policy.compare(&d.sourceStat, &d.existing)
+	handle := fsys.Opened(d.destination)
+	var err error
+	if current == nil {
+		if current, _, err = handle.Attributes(); err != nil {
+			return unable("read the extended attributes", err)
+		}
+	}
+	_, d.inheritsACL = current[fsys.DefaultACL]
 	if !policy.xattrs {
 		return nil
 	}
@@ -155,12 +170,6 @@ func (w *worker) compareDirectory(d *directory) error {
 	if err != nil {
 		return unable("read the extended attributes", err)
 	}
-	handle := fsys.Opened(d.destination)
-	current, _, err := handle.Attributes()
-	if err != nil {
-		return unable("read the extended attributes", err)
-	}
-	_, d.inheritsACL = current[fsys.DefaultACL]
 	policy.compareAttributes(&d.difference, wanted, current, handle.Supports, display(d.path))
 	return nil
 }

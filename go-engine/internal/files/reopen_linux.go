@@ -37,7 +37,7 @@ func (w *worker) reopen(path string) (*directory, error) {
 		fsys.Close(d.source)
 		return nil, err
 	}
-	if job.policy.xattrs && d.destination >= 0 {
+	if d.destination >= 0 {
 		inherited, _, err := fsys.Opened(d.destination).Attributes()
 		if err != nil {
 			d.closeReopened()
@@ -106,7 +106,7 @@ func (j *syncJob) openForWriting(parent int, name, path string) (int, error) {
 		}
 		if fsys.IsDirectory(&stat) && j.policy.mustLift(&stat) {
 			j.remember(path, &stat, true)
-			if err := liftMode(parent, name, &stat); err != nil {
+			if _, err := liftMode(parent, name, &stat); err != nil {
 				return -1, err
 			}
 		}
