@@ -28,7 +28,7 @@ def rule(action: str, regex: str, directories_only: bool = False) -> dict[str, t
 
 @dataclass
 class Case:
-    """build(source, destination) makes both trees; equal: rsync finds no difference afterwards; times: they are kept."""
+    """build(source, destination) makes both trees; equal: rsync finds no difference afterwards; times: kept."""
 
     name: str
     build: t.Callable[[Path, Path], None]
