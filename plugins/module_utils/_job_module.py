@@ -41,7 +41,7 @@ def executor_argument_spec() -> t.Dict[str, t.Any]:
             },
         },
         # What the action plugin found on the controller; not an option of the user.
-        "_controller": {"type": "dict", "default": {}},
+        "_controller": {"type": "dict"},
     }
 
 

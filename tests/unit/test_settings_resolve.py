@@ -206,7 +206,7 @@ def test_defaults_are_those_of_the_modules() -> None:
             if "default" in option:
                 assert option["default"] == resolved.value, f"{module}: {name}"
             else:
-                assert resolved.value in (None, "auto") or name == "chunk_rows", f"{module}: {name}"
+                assert resolved.value in (None, "auto"), f"{module}: {name}"
 
 
 @pytest.mark.parametrize(

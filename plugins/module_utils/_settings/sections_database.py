@@ -40,7 +40,7 @@ DATABASE_OPTIMIZATION = Section(
             {
                 "parallel_tables": count("Tables in work at once.", 4, maximum=_CONNECTIONS),
                 "parallel_chunks": count("Chunks of one table in work at once.", 2, maximum=_CONNECTIONS),
-                "chunk_size": count("Rows of one chunk of a table.", None, "database_migrate.chunk_rows"),
+                "chunk_size": count("Rows of one chunk of a table.", 1000000, "database_migrate.chunk_rows"),
             },
         ),
     },
