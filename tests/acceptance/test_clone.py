@@ -93,7 +93,7 @@ def test_the_sample_twice(clone: Path, switch: str) -> None:
 def test_the_modules_work_from_the_clone(clone: Path) -> None:
     make(clone, "migrate")
     done = subprocess.run(
-        [".venv/bin/ansible", "localhost", "-m", "migration.assistant.transfer_plan", "-a", "source=docs"],
+        [".venv/bin/ansible", "localhost", "-m", "migration.assistant.transfer_plan", "-a", f"source={clone}/docs"],
         cwd=clone,
         capture_output=True,
         text=True,

@@ -58,7 +58,6 @@ def test_a_password_is_shown_nowhere(source: dict[str, str], through: str, tmp_p
             "ANSIBLE_HOME": str(tmp_path / "home"),
             "ANSIBLE_LOG_PATH": str(tmp_path / "ansible.log"),
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-            "PWD": str(tmp_path),
         },
         capture_output=True,
         text=True,
