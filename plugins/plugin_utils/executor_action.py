@@ -19,7 +19,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._executor.sele
 from ansible_collections.migration.assistant.plugins.module_utils._version import PROTOCOL, VERSION
 
 SWITCH = "MIGRATION_USE_GO_ENGINE"
-_COLLECTION_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_COLLECTION_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 display = Display()
 
