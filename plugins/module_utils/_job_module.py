@@ -53,6 +53,9 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
         for found in controller.get("candidates", ())
         if found.get("platform") in (None, host_platform())
     ]
+    notes = list(controller.get("notes", ()))
+    if not candidates:
+        notes.append("the controller has no engine built for %s" % host_platform())
     sums = controller.get("sha256") or {}
     candidates.append(
         Candidate(cached_engine(), "the engine that was installed on this host", sums.get(host_platform()))
@@ -68,7 +71,7 @@ def wish(params: t.Mapping[str, t.Any]) -> Wish:
         reason=reason,
         fallback=bool(params.get("fallback_to_python", True)),
         candidates=tuple(candidates),
-        notes=tuple(controller.get("notes", ())),
+        notes=tuple(notes),
     )
 
 
@@ -104,6 +107,7 @@ def run_job(module: AnsibleModule, operation: str, parameters: t.Mapping[str, t.
 
 def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
     """The part of a result that is alike in every data-plane module; shows notices on the way."""
+    # An executor that died gave no statistics; then what it announced as changed is all that is known.
     result: t.Dict[str, t.Any] = {
         "changed": outcome.changed or (outcome.changes_count > 0 and not outcome.statistics),
         "executor": outcome.choice.as_result(),
