@@ -53,4 +53,7 @@ options:
       connection_failures:
         description: This many operations that had to be tried again raise an alert.
         type: int
+  _controller:
+    description: What the action plugin found out on the controller. Not to be given in a task.
+    type: dict
 """

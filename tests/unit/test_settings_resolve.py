@@ -223,7 +223,7 @@ def test_items_of_the_migration_take_the_options_of_the_module(module: str, name
 
 
 def documented_options(path: Path) -> dict[str, t.Any]:
-    """Options of a module with those of the fragment on executors."""
+    """Options of a module for users, with those of the fragment on executors."""
     fragment = ROOT / "plugins" / "doc_fragments" / "executor.py"
     options: dict[str, t.Any] = {}
     for source in (fragment, path):
@@ -232,7 +232,7 @@ def documented_options(path: Path) -> dict[str, t.Any]:
         )
         assert match
         options.update(yaml.safe_load(match.group(1))["options"])
-    return options
+    return {name: option for name, option in options.items() if not name.startswith("_")}
 
 
 def test_limits_are_those_of_the_protocol() -> None:
