@@ -12,7 +12,7 @@ author: migration.assistant contributors (!UNKNOWN)
 description:
   - Turns the registered results of M(migration.assistant.file_sync) and M(migration.assistant.database_migrate)
     into one dictionary of facts.
-positional: _input, databases
+positional: _input, databases, check_mode
 options:
   _input:
     description: Per host, the results of the loop over M(migration.assistant.file_sync).
@@ -22,6 +22,10 @@ options:
     description: Per host, the results of the loop over M(migration.assistant.database_migrate).
     type: dict
     required: true
+  check_mode:
+    description: Whether the run only looked.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -32,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(version) of the collection, and C(hosts) with C(files) and C(databases) of each.
+  description: C(version) of the collection, C(check_mode), and C(hosts) with C(files) and C(databases) of each.
   type: dict
 """
 

@@ -35,9 +35,11 @@ _EXECUTORS = {"go": "Go engine", "python": "Python fallback"}
 
 
 def run_facts(
-    files: t.Mapping[str, t.Sequence[Mapping]], databases: t.Mapping[str, t.Sequence[Mapping]]
+    files: t.Mapping[str, t.Sequence[Mapping]],
+    databases: t.Mapping[str, t.Sequence[Mapping]],
+    check_mode: bool = False,
 ) -> dict[str, t.Any]:
-    """The facts of a run: {version, hosts: {HOST: {files: [...], databases: [...]}}}.
+    """The facts of a run: {version, check_mode, hosts: {HOST: {files: [...], databases: [...]}}}.
 
     files and databases: per host the registered results of the modules' loops. Hosts without any are left out.
     """
@@ -49,47 +51,51 @@ def run_facts(
         }
         if moved["files"] or moved["databases"]:
             hosts[host] = moved
-    return {"version": VERSION, "hosts": hosts}
+    return {"version": VERSION, "check_mode": check_mode, "hosts": hosts}
 
 
 def summary(facts: Mapping) -> list[str]:
     """A few readable lines per host: what moved, how fast, verified how."""
-    lines = []
+    lines = ["Check mode: this is what a run would do; nothing was written."] if facts["check_mode"] else []
     for host, moved in facts["hosts"].items():
         for item in moved["files"]:
             lines += [
                 f"{host}: files {item['source']} -> {item['destination']}",
-                f"  {_files(item)}",
+                f"  {_files(item, facts['check_mode'])}",
                 *_footnotes(item),
             ]
         for item in moved["databases"]:
             lines += [
                 f"{host}: database {item['source']} -> {item['destination']}",
-                f"  {_rows(item)}",
+                f"  {_rows(item, facts['check_mode'])}",
                 *_footnotes(item),
             ]
-    return lines or ["Nothing was to be moved."]
+    return lines if facts["hosts"] else ["Nothing was to be moved."]
 
 
 def _kept(result: Mapping) -> dict[str, t.Any]:
     return {key: result[key] for key in _KEPT if key in result}
 
 
-def _files(item: Mapping) -> str:
+def _files(item: Mapping, check_mode: bool) -> str:
     counts, speed = item.get("statistics") or {}, item.get("performance") or {}
     held = f"{counts.get('files_total', 0)} files, {_units.format_size(counts.get('bytes_total', 0))}"
     if not item.get("changed"):
         return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
-    done = f"{held}: {counts.get('files_copied', 0)} copied in {_seconds(speed)}"
-    if counts.get("bytes_copied"):
+    done = f"{held}: {counts.get('files_copied', 0)} copied"
+    if not check_mode:
+        done += f" in {_seconds(speed)}"
+    if counts.get("bytes_copied") and not check_mode:
         done += f" ({speed.get('transfer_rate_mbps', 0):.1f} MB/s)"
     if counts.get("deleted"):
         done += f", {counts['deleted']} entries deleted"
+    if check_mode:
+        return done
     verified = counts.get("files_verified", 0)
     return done + (f"; {verified} read back and compared" if verified else "; not verified")
 
 
-def _rows(item: Mapping) -> str:
+def _rows(item: Mapping, check_mode: bool) -> str:
     counts, speed = item.get("statistics") or {}, item.get("performance") or {}
     held = f"{counts.get('rows_total', 0)} rows in {counts.get('tables', 0)} tables"
     if not item.get("changed"):
@@ -97,7 +103,10 @@ def _rows(item: Mapping) -> str:
     written = ", ".join(
         f"{counts[f'rows_{what}']} {what}" for what in ("inserted", "updated", "deleted") if counts.get(f"rows_{what}")
     )
-    done = f"{held}: {written or 'no row changed'} in {_seconds(speed)} ({speed.get('rows_per_second', 0):.0f} rows/s)"
+    done = f"{held}: {written or 'no row changed'}"
+    if check_mode:
+        return done
+    done += f" in {_seconds(speed)} ({speed.get('rows_per_second', 0):.0f} rows/s)"
     verified = item.get("verified") or {}
     level = verified.get("level", "none")
     return done + (f"; verified: {level}, {verified.get('rows', 0)} rows" if level != "none" else "; not verified")

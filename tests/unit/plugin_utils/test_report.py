@@ -59,5 +59,12 @@ def test_an_unchanged_run_says_so() -> None:
     assert lines[4] == "  10 rows in 2 tables: already equal, nothing changed (compared in 2 s)"
 
 
+def test_check_mode_says_that_nothing_was_written() -> None:
+    lines = summary(run_facts({"a": [FILES]}, {"a": [DATABASE]}, True))
+    assert lines[0] == "Check mode: this is what a run would do; nothing was written."
+    assert lines[2] == "  3 files, 2.0 KB: 2 copied"
+    assert lines[7] == "  10 rows in 2 tables: 4 inserted, 1 deleted"
+
+
 def test_nothing_to_move() -> None:
     assert summary(run_facts({}, {})) == ["Nothing was to be moved."]
