@@ -28,6 +28,13 @@ options:
     description: Whether V(auto) may end in the Python fallback. Without it the task fails where the engine cannot run.
     type: bool
     default: true
+  _controller:
+    description: What the action plugin found out on the controller. Not to be given in a task.
+    type: dict
+"""
+
+    JOB = r"""
+options:
   timeout:
     description: Seconds after which the job stops at a safe point and the task fails; V(0) for no limit.
     type: float
@@ -53,7 +60,4 @@ options:
       connection_failures:
         description: This many operations that had to be tried again raise an alert.
         type: int
-  _controller:
-    description: What the action plugin found out on the controller. Not to be given in a task.
-    type: dict
 """

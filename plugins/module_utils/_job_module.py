@@ -23,11 +23,20 @@ _TEXT_ATTRIBUTES = ("size", "mode", "owner", "group", "mtime", "target", "rows",
 
 
 def executor_argument_spec() -> t.Dict[str, t.Any]:
-    """Options that choose and watch the executor; documented in the doc fragment ``executor``."""
+    """Options that choose the executor; documented in the doc fragment ``executor``."""
     return {
         "executor": {"type": "str", "choices": ["auto", "go", "python"]},
         "go_binary_path": {"type": "path"},
         "fallback_to_python": {"type": "bool", "default": True},
+        # What the action plugin found on the controller; not an option of the user.
+        "_controller": {"type": "dict"},
+    }
+
+
+def job_argument_spec() -> t.Dict[str, t.Any]:
+    """Those, and the options that watch a job; documented in the doc fragment ``executor.job``."""
+    return {
+        **executor_argument_spec(),
         "timeout": {"type": "float", "default": 0},
         "sample_interval": {"type": "float", "default": 5},
         "alerts": {
@@ -40,8 +49,6 @@ def executor_argument_spec() -> t.Dict[str, t.Any]:
                 "connection_failures": {"type": "int"},
             },
         },
-        # What the action plugin found on the controller; not an option of the user.
-        "_controller": {"type": "dict"},
     }
 
 

@@ -40,6 +40,7 @@ extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.database
   - migration.assistant.executor
+  - migration.assistant.executor.job
 attributes:
   check_mode:
     support: full
@@ -283,7 +284,7 @@ METHOD = {"chosen": "streaming", "reason": "both sides are SQLite files on this 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(_job_module.executor_argument_spec(), **sqlite.ARGUMENT_SPEC),
+        argument_spec=dict(_job_module.job_argument_spec(), **sqlite.ARGUMENT_SPEC),
         supports_check_mode=True,
     )
     _job_module.check_alerts(module)

@@ -72,7 +72,6 @@ from ansible_collections.migration.assistant.plugins.module_utils import _execut
 
 def main() -> None:
     module = AnsibleModule(argument_spec=_job_module.executor_argument_spec(), supports_check_mode=True)
-    _job_module.check_alerts(module)
     try:
         choice, engine, fallback = _executor.describe(_job_module.wish(module.params))
     except _executor.ExecutorUnavailable as exc:

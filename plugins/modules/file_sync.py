@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files
   - migration.assistant.executor
+  - migration.assistant.executor.job
 attributes:
   check_mode:
     support: full
@@ -246,7 +247,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._files import 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(_job_module.executor_argument_spec(), **sync.ARGUMENT_SPEC),
+        argument_spec=dict(_job_module.job_argument_spec(), **sync.ARGUMENT_SPEC),
         supports_check_mode=True,
     )
     _job_module.check_alerts(module)

@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files
   - migration.assistant.executor
+  - migration.assistant.executor.job
 attributes:
   check_mode:
     support: full
@@ -92,6 +93,16 @@ performance:
   description: Performance facts of the measuring itself.
   returned: always
   type: dict
+samples:
+  description: The same in the course of time.
+  returned: always
+  type: list
+  elements: dict
+alerts:
+  description: Thresholds of O(alerts) that were crossed.
+  returned: always
+  type: list
+  elements: dict
 notices:
   description: Entries that could not be read.
   returned: always
@@ -108,7 +119,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._files import 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            _job_module.executor_argument_spec(),
+            _job_module.job_argument_spec(),
             source=dict(type="path", required=True),
             filters=dict(type="list", elements="str", default=[]),
             scope=dict(type="str", choices=["local", "remote", "cloud"], default="local"),
@@ -126,13 +137,16 @@ def main() -> None:
     except sync.FileSyncError as exc:
         module.fail_json(msg=str(exc))
     outcome = _job_module.run_job(module, "file_statistics", parameters)
+    result = _job_module.as_result(module, outcome)
     module.exit_json(
         changed=False,
         method=method.choose_method(outcome.statistics, thresholds, params["scope"]),
         statistics=outcome.statistics,
         executor=outcome.choice.as_result(),
         performance=outcome.performance,
-        notices=_job_module.notices(module, outcome),
+        samples=result["samples"],
+        alerts=result["alerts"],
+        notices=result["notices"],
     )
 
 

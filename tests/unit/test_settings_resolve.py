@@ -227,11 +227,12 @@ def documented_options(path: Path) -> dict[str, t.Any]:
     fragment = ROOT / "plugins" / "doc_fragments" / "executor.py"
     options: dict[str, t.Any] = {}
     for source in (fragment, path):
-        match = re.search(
-            r'^ *DOCUMENTATION = r"""(.*?)"""', source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        texts = re.findall(
+            r'^ *(?:DOCUMENTATION|JOB) = r"""(.*?)"""', source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
         )
-        assert match
-        options.update(yaml.safe_load(match.group(1))["options"])
+        assert texts
+        for text in texts:
+            options.update(yaml.safe_load(text)["options"])
     return {name: option for name, option in options.items() if not name.startswith("_")}
 
 
