@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from counts import Counts
+from engine import find_go, this_platform
 from environment import BUILD, ROOT, VENV, say, version
-from export import export_collection
+from package import SOURCE_ARCHIVE, build_package
 
 WORK = BUILD / "collection-test"
 INSTALLED = WORK / "collections"
@@ -29,6 +30,20 @@ EXPECTED = {
     *("FILES.json", "MANIFEST.json", "CHANGELOG.rst", "CONTRIBUTING.md", "LICENSE", "README.md"),
     *("changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
 }
+_ENGINE_PLAY = [
+    {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "ansible.builtin.import_role": {"name": f"{NAME}.engine"},
+                "vars": {"engine_build_from_source": True, "engine_required": True},
+            },
+            {f"{NAME}.engine_info": {}, "register": "found"},
+            {"ansible.builtin.assert": {"that": ["found.executor.used == 'go'", "found.engine.executor == 'go'"]}},
+        ],
+    }
+]
 _IMPORT = """\
 import importlib, pathlib, sys
 root = pathlib.Path(sys.argv[1])
@@ -44,7 +59,7 @@ def main() -> None:
     shutil.rmtree(WORK, ignore_errors=True)
     (WORK / "elsewhere").mkdir(parents=True)
     total = Counts()
-    for check in (same_version, build, install, imports, documentation, playbook):
+    for check in (same_version, build, install, imports, documentation, playbook, engine_from_sources):
         total += attempt(check)
         if total.failed:
             break
@@ -70,13 +85,14 @@ def same_version() -> str:
 
 
 def build() -> str:
-    tree = export_collection(WORK / "export")
-    ansible("ansible-galaxy", "collection", "build", str(tree), "--output-path", str(WORK))
-    archive = _archive()
+    archive = build_package(WORK / "export", WORK)
     with tarfile.open(archive) as content:
         names = content.getnames()
     unwanted = {name.split("/")[0] for name in names} - EXPECTED
     assert not unwanted, f"the archive has {', '.join(sorted(unwanted))}, which build_ignore should keep out"
+    assert str(SOURCE_ARCHIVE) in names, f"the archive lacks {SOURCE_ARCHIVE}"
+    engines = [name for name in names if Path(name).name.startswith("migration-engine-")]
+    assert not engines, f"the archive has built engines: {', '.join(engines)}"
     size = archive.stat().st_size
     assert size < MOST_BYTES, f"the archive has {size} bytes, more than {MOST_BYTES}"
     return f"{len(names)} entries, {size} bytes"
@@ -113,6 +129,19 @@ def playbook() -> str:
     said = ansible("ansible-playbook", f"{NAME}.migrate", "-e", json.dumps({"migration_output": str(output)}))
     assert (output / "demo" / "destination").is_dir(), f"nothing was migrated to {output}: {said}"
     return next(line for line in reversed(said.splitlines()) if "ok=" in line)
+
+
+def engine_from_sources() -> str:
+    """The installed collection has no engine, but the sources of one; the role builds it, and modules find it."""
+    play = WORK / "engine.yml"
+    play.write_text(json.dumps(_ENGINE_PLAY), encoding="utf-8")
+    variables = {"engine_build_go": find_go(), "engine_build_platforms": [this_platform()]}
+    arguments = ("ansible-playbook", str(play), "-e", json.dumps(variables))
+    ansible(*arguments)
+    said = ansible(*arguments)
+    recap = next(line for line in reversed(said.splitlines()) if "ok=" in line)
+    assert "changed=0 " in recap, f"the second run changed something: {said}"
+    return f"built by the role for {this_platform()}"
 
 
 def ansible(*command: str) -> str:

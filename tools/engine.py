@@ -2,17 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Build the engine, with the machine's Go or with Go from PyPI."""
+"""Build the engine, with the machine's Go or with Go from PyPI, by the script that the role engine uses."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import importlib.util
 import os
-import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from environment import (
@@ -27,53 +26,41 @@ from environment import (
     log_path,
     run_logged,
     say,
-    version,
 )
 
 SOURCES = ROOT / "go-engine"
 ENGINES = BUILD / "engine"
-MANIFEST = ENGINES / "manifest.json"
 _GO_FOLDER = VENV / "go"
-_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+_specification = importlib.util.spec_from_file_location("build_engine", ROOT / "roles/engine/files/build_engine.py")
+assert _specification and _specification.loader
+build_engine = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(build_engine)
 
 
 def this_platform() -> str:
-    machine = platform.machine().lower()
-    return f"{platform.system().lower()}-{_ARCHITECTURES.get(machine, machine)}"
+    return str(build_engine.this_platform())
 
 
-def ensure_engine() -> bool:
-    """Build the engine for this machine if its sources changed. Returns whether there was work to do."""
-    number, protocol = version()
-    target = this_platform()
-    binary = ENGINES / f"migration-engine-{target}"
-    stamp_path = ENGINES / ".built"
-    stamp = digest(number, protocol, target, *_source_files())
-    if has_stamp(stamp_path, stamp) and MANIFEST.is_file() and binary.is_file():
-        return False
-    # An engine of other sources must not run in the meantime, nor if the build fails.
-    for stale in (stamp_path, MANIFEST):
-        stale.unlink(missing_ok=True)
-    ENGINES.mkdir(parents=True, exist_ok=True)
+def ensure_engine(*platforms: str) -> None:
+    """Build the engine where its sources changed: for these platforms, or for this machine."""
+    targets = platforms or (this_platform(),)
     go = find_go()
-    say(f"setup: building the engine with {_go_version(go)} (the first time it takes a minute)")
-    fresh = binary.with_suffix(".new")
-    compile_engine(go, fresh, number)
-    fresh.replace(binary)
-    content = binary.read_bytes()
-    entry = {"file": binary.name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
-    manifest = {"version": number, "protocol": protocol, "platforms": {target: entry}}
-    MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    stamp_path.write_text(stamp, encoding="utf-8")
-    return True
-
-
-def compile_engine(go: str, output: Path, number: str, tags: str = "") -> None:
-    """Compile the static binary. Raises SetupError with the compiler's last words."""
-    command = [go, "build", "-trimpath", "-ldflags", f"-s -w -X main.version={number}", "-tags", tags]
-    env = {**go_environment(go), "CGO_ENABLED": "0"}
-    if not run_logged([*command, "-o", output, "./cmd/migration-engine"], "engine", env=env, cwd=SOURCES):
+    if _up_to_date(go, targets):
+        return
+    say(f"setup: building the engine with {_go_version(go)} (the first time it takes a minute for each platform)")
+    command: list[str | Path] = [VENV / "bin" / "python", ROOT / "roles/engine/files/build_engine.py", SOURCES, ENGINES]
+    command += ["--go", go, *(part for target in targets for part in ("--platform", target))]
+    if not run_logged(command, "engine", env=go_environment(go)):
         raise SetupError(f"{last_words('engine')} (the whole output is in {log_path('engine').relative_to(ROOT)})")
+
+
+def _up_to_date(go: str, targets: Sequence[str]) -> bool:
+    if not SOURCES.is_dir():
+        raise SetupError("the engine's sources (go-engine) are not here")
+    version = build_engine.collection_version(SOURCES)
+    manifest = build_engine.read_manifest(ENGINES, version, build_engine.source_stamp(SOURCES, version, go))
+    return set(targets) <= set(manifest["platforms"])
 
 
 def go_environment(go: str) -> dict[str, str]:
@@ -133,12 +120,3 @@ def _go_version(go: str) -> str:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.strip(".").split("."))
-
-
-def _source_files() -> list[object]:
-    """Names and contents of everything that goes into the binary."""
-    parts: list[object] = []
-    for path in sorted(SOURCES.rglob("*")):
-        if path.is_file() and not path.name.endswith("_test.go") and "testdata" not in path.parts:
-            parts += [str(path.relative_to(SOURCES)), path]
-    return parts

@@ -7,23 +7,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import counts
-from engine import find_go, go_environment
+from engine import build_engine, find_go, go_environment
 from environment import BUILD, COLLECTIONS, ROOT, VENV, all_pythons
+from wine import wine_is_possible
 
 VENVS = BUILD / "venvs"
 STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
-NEWEST_CORE = (3, 12)
 MODULE_SIDE = ((3, 8), (3, 9))
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment to test in. *controller*: it has an ansible-core to run playbooks with."""
+    """A virtual environment to test in. *controller*: it has an ansible-core to run playbooks with. *only_core*: what
+    does not need ansible-core is tested by another one with the same Python."""
 
     name: str
     path: Path
@@ -31,6 +33,7 @@ class Environment:
     files: tuple[str, ...]
     constraint: str | None = None
     controller: bool = True
+    only_core: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Gate:
     def needs_engine(self) -> bool:
         return self.group not in ("lint", "sanity")
 
+    @property
+    def needs_windows(self) -> bool:
+        return self.name.endswith("-windows")
+
 
 def environments() -> tuple[list[Environment], list[str]]:
     """The environments to test in besides .venv, and what could not be tested since its Python is not here."""
@@ -57,7 +64,8 @@ def environments() -> tuple[list[Environment], list[str]]:
     found = []
     if (3, 11) in pythons:
         python = pythons[3, 11]
-        found.append(Environment("py3.11-core2.18", VENVS / "py3.11-core2.18", python, ("core-2.18.txt",)))
+        path = VENVS / "py3.11-core2.18"
+        found.append(Environment("py3.11-core2.18", path, python, ("core-2.18.txt",), only_core=True))
     for version, python in pythons.items():
         name = f"py{version[0]}.{version[1]}"
         if version in MODULE_SIDE:
@@ -76,9 +84,12 @@ def all_gates(others: list[Environment]) -> list[Gate]:
     newest = [environment for environment in controllers if environment.name == "py3.13"]
     newest = newest or [environment for environment in controllers if "core" not in environment.name][-1:]
     return [
+        *_remote(),
         *_sanity([Environment("main", VENV, "", ()), *newest]),
         *_molecule(),
         *_integration(others),
+        Gate("engine-builds", "builds", _script("engine_builds.py"), counts.pytest),
+        *_windows(),
         *_go(),
         *_python(others),
         *_content(),
@@ -109,6 +120,16 @@ def _molecule() -> list[Gate]:
     return [Gate("molecule", "molecule", [_tool("molecule"), "test"], env=env)]
 
 
+def _remote() -> list[Gate]:
+    """Makes its hosts itself, as root, while other gates run. Two files of tests at once, since they mostly wait."""
+    gate = _pytest("remote", Environment("", VENV, "", ()), "-n", "2", "--dist", "loadfile")
+    if os.geteuid() == 0 or shutil.which("sudo") is None:
+        return [gate]
+    kept = {**gate.env, "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    sudo = ["sudo", "-n", "env", *(f"{name}={value}" for name, value in kept.items())]
+    return [replace(gate, command=[*sudo, *gate.command])]
+
+
 def _integration(others: list[Environment]) -> list[Gate]:
     gates = [Gate("integration", "integration", _script("integration.py", VENV), counts.pytest)]
     for one in others:
@@ -131,13 +152,39 @@ def _go() -> list[Gate]:
     go = find_go()
     sources = ROOT / "go-engine"
     env = {**go_environment(go), "CGO_ENABLED": "1"}
-    static = f"{go} run {STATICCHECK} ./... && {go} run {STATICCHECK} -tags failpoints ./..."
+    tools = BUILD / "go-tools"
+    # Both look at what the engine is built from, and in its way (without C, without paths): what it depends on is
+    # then compiled once for all of them.
+    as_built = {**env, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath"}
+    static = [f"GOBIN='{tools}' {go} install {STATICCHECK}"]
+    static += [f"'{tools}/staticcheck' -tags {tags} ./..." for tags in ("none", "failpoints", "portable")]
+    static += [f"GOOS={system} '{tools}/staticcheck' ./..." for system in ("windows", "darwin")]
+    vet = ["GOOS={} GOARCH={} {} vet ./...".format(*platform.split("-"), go) for platform in build_engine.PLATFORMS]
+    vet.append(f"{go} vet -tags portable ./...")
+    portable = [go, "test", "-race", "-v", "-tags", "portable", "./internal/fsys", "./internal/files"]
     unformatted = 'files=$(gofmt -l .) && echo "$files" && test -z "$files"'
     return [
         Gate("go-test", "unit", [go, "test", "-race", "-v", "./..."], counts.go_test, sources, env),
-        Gate("staticcheck", "lint", ["sh", "-c", static], cwd=sources, env=env),
-        Gate("go-vet", "lint", [go, "vet", "./..."], cwd=sources, env=env),
+        Gate("go-test-portable", "unit", portable, counts.go_test, sources, env),
+        Gate("staticcheck", "lint", ["sh", "-c", " && ".join(static)], cwd=sources, env=as_built),
+        Gate("go-vet", "lint", ["sh", "-c", " && ".join(vet)], cwd=sources, env=as_built),
         Gate("gofmt", "lint", ["sh", "-c", unformatted], cwd=sources, env=env),
+    ]
+
+
+def _windows() -> list[Gate]:
+    """The Windows build of the engine under Wine: its unit tests, and the conformance cases that it can run."""
+    if not wine_is_possible():
+        return []
+    go = find_go()
+    wine = f"'{_tool('python')}' '{ROOT / 'tools' / 'wine.py'}'"
+    # Without paths, as the engine is built, so that what it depends on is not compiled anew.
+    unit: list[str | Path] = [go, "test", "-trimpath", "-v", "-exec", wine, "./..."]
+    cross = {**go_environment(go), "GOOS": "windows", "GOARCH": "amd64", "CGO_ENABLED": "0"}
+    conformance: list[str | Path] = [_tool("pytest"), "-q", "-p", "no:cacheprovider", "--windows", "tests/conformance"]
+    return [
+        Gate("conformance-windows", "conformance", conformance, counts.pytest, env={"GO": go}),
+        Gate("go-test-windows", "unit", unit, counts.go_test, ROOT / "go-engine", cross),
     ]
 
 
@@ -145,12 +192,15 @@ def _python(others: list[Environment]) -> list[Gate]:
     main = Environment("", VENV, "", ())
     # The executors know nothing of ansible-core: the oldest and the newest Python show what there is to see.
     extremes = [*[one for one in others if not one.controller][:1], *others[-1:]]
-    gates = [_pytest("conformance", one) for one in (main, *extremes)]
-    return gates + [_pytest("unit", one) for one in (main, *others)]
+    # Two engines, on whatever Python, do the same.
+    without = "--ignore=tests/conformance/test_file_sync_between_hosts.py"
+    gates = [_pytest("conformance", main), *(_pytest("conformance", one, without) for one in extremes)]
+    return gates + [_pytest("unit", one, *["--only-core"] * one.only_core) for one in (main, *others)]
 
 
-def _pytest(group: str, one: Environment) -> Gate:
-    command: list[str | Path] = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider", f"tests/{group}"]
+def _pytest(group: str, one: Environment, *options: str) -> Gate:
+    command: list[str | Path] = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider"]
+    command += [*options, f"tests/{group}"]
     return Gate(f"{group}-{one.name}".rstrip("-"), group, command, counts.pytest, env={"GO": find_go()})
 
 

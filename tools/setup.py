@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from engine import ensure_engine
+from engine import build_engine, ensure_engine
 from environment import (
     VENV,
     SetupError,
@@ -20,6 +20,7 @@ from environment import (
     only_one,
     say,
 )
+from wine import ensure_wine
 
 # Commands that the tests start, and the Debian packages that they are in.
 TEST_COMMANDS = {
@@ -29,6 +30,7 @@ TEST_COMMANDS = {
     "setfacl": "acl",
     "sqlite3": "sqlite3",
     "strace": "strace",
+    "tmux": "tmux",
 }
 
 
@@ -53,6 +55,13 @@ def prepare_test() -> None:
         ensure_system_packages(TEST_COMMANDS)
 
 
+def prepare_windows() -> None:
+    """The engine for Windows, and Wine to run it."""
+    with only_one():
+        ensure_wine()
+        ensure_engine("windows-amd64")
+
+
 def prepare_engine() -> None:
     """The engine; that it cannot be built is an error here."""
     with only_one():
@@ -63,8 +72,21 @@ def prepare_engine() -> None:
             raise SetupError(f"unable to build the engine: {exc}") from exc
 
 
+def prepare_engines() -> None:
+    """The engine for every platform."""
+    with only_one():
+        ensure_venv(VENV, main_python, "run.txt")
+        ensure_engine(*build_engine.PLATFORMS)
+
+
 if __name__ == "__main__":
-    steps = {"run": prepare_run, "engine": prepare_engine, "test": prepare_test}
+    steps = {
+        "run": prepare_run,
+        "engine": prepare_engine,
+        "engines": prepare_engines,
+        "test": prepare_test,
+        "windows": prepare_windows,
+    }
     wanted = sys.argv[1:]
     if not wanted or set(wanted) - set(steps):
         fail(f"usage: setup.py {'|'.join(steps)} …")

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.migration.assistant.plugins.plugin_utils.executor_action import ExecutorActionBase
+from ansible_collections.migration.assistant.plugins.plugin_utils.executor_action import JobActionBase
 
 
-class ActionModule(ExecutorActionBase):
-    """Tells the module what the controller knows of the engine."""
+class ActionModule(JobActionBase):
+    """Brings the engine, and watches the job."""

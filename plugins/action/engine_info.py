@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.migration.assistant.plugins.plugin_utils.executor_action import ExecutorActionBase
+from ansible_collections.migration.assistant.plugins.plugin_utils.executor_action import EngineActionBase
 
 
-class ActionModule(ExecutorActionBase):
+class ActionModule(EngineActionBase):
     """Tells the module what the controller knows of the engine."""

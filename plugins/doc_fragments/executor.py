@@ -39,6 +39,43 @@ options:
     description: Seconds after which the job stops at a safe point and the task fails; V(0) for no limit.
     type: float
     default: 0
+  lease:
+    description:
+      - Seconds for which the job goes on when nothing is heard of the controller, since the connection is broken or
+        the play was ended. Meanwhile the task tries to connect again.
+      - Then the job stops at a safe point, and a rerun goes on from there.
+    type: float
+    default: 300
+  on_disconnect:
+    description:
+      - What a job does whose O(lease) has run out, or whose play was interrupted by Ctrl-C.
+      - V(stop) stops at a safe point.
+      - V(finish) goes on to the end. The next run with the same options waits for it if it has to, counts what it
+        changed, and makes sure that the destination is up to date.
+    type: str
+    choices: [stop, finish]
+    default: stop
+  priority:
+    description: How much of a busy host the job takes. By default as much as any other process of its user.
+    type: dict
+    default: {}
+    suboptions:
+      nice:
+        description: Priority for the processor, from V(-20) (first, for root only) to V(19) (last).
+        type: int
+      io_class:
+        description: With V(idle) the job reads and writes only when nobody else does. Needs C(ionice) on the host.
+        type: str
+        choices: [best-effort, idle]
+      io_level:
+        description: Priority for disks within V(best-effort), from V(0) (first) to V(7) (last).
+        type: int
+  progress_interval:
+    description:
+      - Seconds between two lines that tell how far the job is; V(0) for no lines. The lines go to standard error.
+      - By default every 2 seconds on a terminal and every 5 seconds elsewhere, less often the longer the job takes
+        and the more hosts there are.
+    type: float
   sample_interval:
     description: Seconds between the samples of C(samples); V(0) for none.
     type: float
@@ -60,4 +97,15 @@ options:
       connection_failures:
         description: This many operations that had to be tried again raise an alert.
         type: int
+"""
+
+    WRITING_JOB = r"""
+options:
+  lock_timeout:
+    description:
+      - Seconds to wait while another job of the same user writes to the destination, to a directory above it, or
+        below it.
+      - Then the task fails, and names that job.
+    type: float
+    default: 0
 """

@@ -41,6 +41,7 @@ extends_documentation_fragment:
   - migration.assistant.attributes.database
   - migration.assistant.executor
   - migration.assistant.executor.job
+  - migration.assistant.executor.writing_job
 attributes:
   check_mode:
     support: full
@@ -265,6 +266,13 @@ error_code:
   description: What kind of failure it was, such as V(destination_exists).
   returned: failure
   type: str
+earlier_run:
+  description: >-
+    What an earlier run with the same options did after its controller was gone. That is part of C(changed);
+    everything else in the result is of this run.
+  returned: when there was one whose result nobody has seen
+  type: dict
+  sample: {id: 3f2a9c1d, changed: true, changes_count: 120, statistics: {}, performance: {}}
 resumable:
   description: Whether a rerun goes on from what is done.
   returned: failure of the job
@@ -275,7 +283,7 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.migration.assistant.plugins.module_utils import _job_module
+from ansible_collections.migration.assistant.plugins.module_utils import _job_module, _job_options
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
 from ansible_collections.migration.assistant.plugins.module_utils._database.errors import DatabaseError
 
@@ -284,20 +292,23 @@ METHOD = {"chosen": "streaming", "reason": "both sides are SQLite files on this 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(_job_module.job_argument_spec(), **sqlite.ARGUMENT_SPEC),
+        argument_spec=dict(_job_options.writing_job_argument_spec(), **sqlite.ARGUMENT_SPEC),
         supports_check_mode=True,
     )
-    _job_module.check_alerts(module)
-    params = module.params
+    _job_module.run(module, work)
+
+
+def work(run: _job_module.Run) -> None:
+    params = run.params
     options = sqlite.Options(
-        dry_run=module.check_mode, **{name: params[name] for name in sqlite.OPTIONS if params[name] is not None}
+        dry_run=run.check_mode, **{name: params[name] for name in sqlite.OPTIONS if params[name] is not None}
     )
     try:
         plan = sqlite.plan(params["source"], params["destination"], options)
     except ImportError:
-        module.fail_json(msg=missing_required_lib("SQLAlchemy >= 2.0"), exception=traceback.format_exc())
+        run.fail(missing_required_lib("SQLAlchemy >= 2.0"), exception=traceback.format_exc())
     except DatabaseError as exc:
-        module.fail_json(msg=_job_module.printable(str(exc)), error_code=exc.code)
+        run.fail(str(exc), error_code=exc.code)
     facts = {
         "source": plan.parameters["source"]["database"],
         "destination": plan.parameters["destination"]["database"],
@@ -307,11 +318,11 @@ def main() -> None:
         "extra_tables": plan.extra_tables,
     }
     with plan:
-        outcome = _job_module.run_job(module, "database_migrate", plan.parameters, **facts)
+        outcome = run.job("database_migrate", plan.parameters, writes=[facts["destination"]], **facts)
     verified = {"level": params["verify"], "rows": outcome.statistics.get("rows_verified", 0)}
-    if module.check_mode:
+    if run.check_mode:
         verified = {"level": "none", "rows": 0}
-    module.exit_json(verified=verified, **facts, **_job_module.as_result(module, outcome))
+    run.exit(outcome, verified=verified, **facts)
 
 
 if __name__ == "__main__":

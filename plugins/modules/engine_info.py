@@ -11,7 +11,7 @@ short_description: Tell which executor would run on a host, and why
 version_added: 0.1.0
 description:
   - Reports whether the Go engine or the Python fallback would do the work on this host, with versions and abilities.
-  - Starts the engine to ask it; changes nothing.
+  - Starts the engine to ask it, if it is on the host; brings nothing to the host and changes nothing.
 author:
   - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
@@ -41,7 +41,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 executor:
-  description: The executor that would run.
+  description:
+    - The executor that would run.
+    - C(path) is empty for the fallback, and for an engine that a task will bring to the host when it needs it.
   returned: always
   type: dict
   sample: {used: go, version: 0.1.0, path: /opt/migration-engine, reason: the controller's build}
@@ -50,13 +52,8 @@ platform:
   returned: always
   type: str
   sample: linux-amd64
-install_path:
-  description: Where an engine that is installed on this host belongs; it need not exist.
-  returned: always
-  type: str
-  sample: /var/lib/migration-assistant/engine/migration-engine-0.1.0-linux-amd64
 engine:
-  description: What the engine says of itself; empty where it cannot run.
+  description: What the engine says of itself; empty where it cannot run, or is not on the host yet.
   returned: always
   type: dict
 fallback:
@@ -67,20 +64,21 @@ fallback:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.migration.assistant.plugins.module_utils import _executor, _job_module
+from ansible_collections.migration.assistant.plugins.module_utils import _executor, _job_options
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=_job_module.executor_argument_spec(), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=_job_options.executor_argument_spec(), supports_check_mode=True)
+    controller = _job_options.Controller(module.params["_controller"])
+    wish = _job_options.wish(module.params, controller)
     try:
-        choice, engine, fallback = _executor.describe(_job_module.wish(module.params))
+        choice, engine, fallback = _executor.describe(wish, will_come=controller.build() is not None)
     except _executor.ExecutorUnavailable as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(
         changed=False,
         executor=choice.as_result(),
         platform=_executor.host_platform(),
-        install_path=_executor.cached_engine(),
         engine=engine,
         fallback=fallback,
     )

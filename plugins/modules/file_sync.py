@@ -10,7 +10,8 @@ module: file_sync
 short_description: Make a destination tree equal a source tree
 version_added: 0.1.0
 description:
-  - Makes the contents of O(destination) equal the contents of O(source), on the host that runs the module.
+  - Makes the contents of O(destination) equal the contents of O(source). Both are on the managed host, or one of them
+    is on the controller or on another host that is reached by ssh.
   - >-
     Files, directories, symbolic links, hard links, sparse files, fifos, sockets and devices, with modes,
     owners, times to the nanosecond, extended attributes and ACLs.
@@ -18,9 +19,25 @@ description:
     Every file is written under a temporary name and renamed when it is complete. Both trees are walked by
     directory descriptors, so that a symbolic link planted inside them never leads outside.
   - The work is done by the Go engine, or by the Python fallback with the same result.
+  - >-
+    Between two hosts an engine works on each. They talk over several ssh connections at once; directories are listed
+    and small files are sent ahead of need, large files come in chunks by several connections. Every content is checked
+    on arrival by its CRC-32, from the read at the source to the write at the destination.
 notes:
   - A trailing slash means nothing. The contents of the one directory become the contents of the other.
   - Entries that cannot be carried over are listed in RV(notices).
+  - >-
+    With O(direction=push) and O(direction=pull) the module itself runs on the controller, as the user that started the
+    play, and RV(executor) and RV(changes_file) are the controller's. What is on the managed host is read and written
+    as the user that the task becomes there.
+  - >-
+    A transfer between two hosts needs the Go engine on both. It is brought to managed hosts by itself, and to the host
+    of a C(ssh://) URL by the managed host, if both are of one platform. In check mode nothing is put on any host: then
+    the engine is sent to the memory of a Linux host that lacks it. The managed host of a C(ssh://) URL must have it
+    already, for which the module M(migration.assistant.engine) can be used.
+  - >-
+    If a connection is lost the task fails with RV(error_code) V(unreachable), and a rerun goes on from the files that
+    have arrived.
 author:
   - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
@@ -28,6 +45,7 @@ extends_documentation_fragment:
   - migration.assistant.attributes.files
   - migration.assistant.executor
   - migration.assistant.executor.job
+  - migration.assistant.executor.writing_job
 attributes:
   check_mode:
     support: full
@@ -39,13 +57,62 @@ attributes:
     platforms: posix
 options:
   source:
-    description: Directory to copy from.
+    description:
+      - Directory to copy from.
+      - A URL such as V(ssh://user@host:22/srv/www) for one on a host that the managed host can log in to by key.
     type: path
     required: true
   destination:
-    description: Directory to copy to. It and its missing parents are created.
+    description:
+      - Directory to copy to. It and its missing parents are created.
+      - A URL such as V(ssh://user@host:22/srv/www) for one on a host that the managed host can log in to by key.
     type: path
     required: true
+  direction:
+    description:
+      - Where the two sides are.
+      - V(host) sees both from the managed host; either may be a C(ssh://) URL.
+      - V(push) copies from the controller to the managed host, V(pull) from the managed host to the controller, with
+        the play's own ssh settings (user, port, key, arguments, jump hosts) and its C(become). The login must be by
+        key. Where the managed host is the controller itself (C(connection=local)) they mean V(host).
+    type: str
+    choices: [host, push, pull]
+    default: host
+  max_connections:
+    description:
+      - ssh connections that are used at the same time between two hosts.
+      - >-
+        Several are faster than one where the way is long or packets are lost. An ssh server lets ten logins begin at
+        once (C(MaxStartups)); if it refuses some of them, the others do the work.
+    type: int
+    default: 4
+  compression:
+    description:
+      - How contents are compressed between two hosts.
+      - V(auto) takes zstd for what shrinks, as long as that is faster than sending it as it is. Any other compresses
+        all that shrinks.
+      - Compression by ssh itself is off, whatever the inventory says, unless O(ssh_options) has it.
+    type: str
+    choices: [auto, none, zstd, gzip, lz4, brotli]
+    default: auto
+  compression_level:
+    description: Level of V(zstd) (1 to 22), V(gzip) and V(lz4) (1 to 9) or V(brotli) (0 to 11). By default the fastest.
+    type: int
+  connect_timeout:
+    description: Seconds within which the other host must have answered; V(0) for no limit.
+    type: float
+    default: 30
+  ssh_options:
+    description:
+      - Options of C(ssh_config), such as C(Compression), for the connections between two hosts, before all others.
+      - >-
+        Without C(Ciphers) among them, AES-GCM is preferred among the ciphers that ssh's configuration allows, if the
+        processor has instructions for AES, since it takes a third of the time of ssh's first choice.
+    type: dict
+    default: {}
+  _far_password:
+    description: What the action plugin asks its connection for. Not to be given in a task.
+    type: str
   method:
     description:
       - How the data of files is moved.
@@ -53,7 +120,7 @@ options:
       - >-
         V(chunked_transfer), also called V(concurrent_chunks), copies O(parallel_chunks) ranges of O(chunk_size)
         of a large file at the same time.
-      - V(auto) means V(direct_copy) here, since both sides are on one host.
+      - V(auto) means V(direct_copy) where both sides are on one host, and V(chunked_transfer) between two hosts.
     type: str
     choices: [auto, direct_copy, chunked_transfer, concurrent_chunks]
     default: auto
@@ -64,14 +131,35 @@ options:
     type: str
     choices: [quick, checksum]
     default: quick
+  update:
+    description:
+      - Leave files alone that are newer in O(destination) than in O(source), whatever they hold, as C(rsync -u) does.
+      - >-
+        Modification times are compared, before O(compare). It concerns regular files that take the place of regular
+        files, and their owners and modes too. C(files_newer) in RV(statistics) counts them; they are no failure, and
+        do not keep O(delete) from its work.
+    type: bool
+    default: false
   verify:
     description: Read every copied file back and compare it with its source.
     type: bool
     default: false
+  on_vanished:
+    description:
+      - What it means that an entry of the source vanishes after it was listed and before it was copied.
+      - >-
+        V(warn) lists it in RV(notices) and goes on. V(fail) counts it as a failed entry; then the task fails in the
+        end, and nothing is deleted.
+    type: str
+    choices: [warn, fail]
+    default: warn
   delete:
     description:
       - Delete what the source lacks.
       - Nothing is deleted when any part of the source could not be read, or any other error happened.
+      - >-
+        A directory that is a mount point is not deleted, and neither is what is in it. If the source lacks it, that is
+        a failure, unless O(filters) protect it.
     type: bool
     default: false
   max_delete:
@@ -86,6 +174,16 @@ options:
     type: list
     elements: str
     default: []
+  one_file_system:
+    description:
+      - Leave out what is mounted in the source, as C(rsync -x) does.
+      - >-
+        A directory that is in another file system than O(source) itself is made, but nothing in it is copied, and
+        nothing in its counterpart is deleted. Each is listed in RV(notices) as V(mount_point_skipped). A bind mount
+        of the same file system is not told apart from a directory.
+      - O(destination) may then be inside O(source), if it is in another file system.
+    type: bool
+    default: false
   preserve:
     description: What is carried over beside the contents.
     type: dict
@@ -120,7 +218,9 @@ options:
         type: bool
         default: true
   parallel_files:
-    description: Files that are copied at the same time.
+    description:
+      - Files that are copied at the same time.
+      - Between two hosts four times as many are under way, most of them to hide how long the way is.
     type: int
     default: 8
   parallel_chunks:
@@ -138,6 +238,16 @@ options:
   bandwidth_limit:
     description: Most bytes per second over all files, such as V(50MB/s). No limit by default.
     type: str
+  sync_frequency:
+    description:
+      - >-
+        Wait for the disk after this many copied files, and once more at the end if anything was changed, so that what
+        the task says to be done outlasts a loss of power. V(0) leaves it to the system when it writes to the disk.
+      - >-
+        On Linux, the file systems of O(destination) are flushed as a whole, with all that others wrote to them. Where
+        the system cannot do that, each file is flushed before it gets its name, whatever the number.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""
@@ -156,6 +266,20 @@ EXAMPLES = r"""
     filters:
       - "- /cache/***"
       - "- *.tmp"
+
+- name: Send a tree from the controller to each host
+  migration.assistant.file_sync:
+    source: /srv/releases/42
+    destination: /srv/www
+    direction: push
+    delete: true
+  become: true
+
+- name: Fetch a tree from another server, which root of this host can log in to
+  migration.assistant.file_sync:
+    source: ssh://backup@old.example.org/srv/www
+    destination: /srv/www
+    max_connections: 8
 
 - name: See what would change
   migration.assistant.file_sync:
@@ -233,31 +357,66 @@ error_code:
   description: What kind of failure it was, such as V(max_delete_exceeded).
   returned: failure of the job
   type: str
+earlier_run:
+  description: >-
+    What an earlier run with the same options did after its controller was gone. That is part of C(changed);
+    everything else in the result is of this run.
+  returned: when there was one whose result nobody has seen
+  type: dict
+  sample: {id: 3f2a9c1d, changed: true, changes_count: 120, statistics: {}, performance: {}}
 resumable:
   description: Whether a rerun goes on from what is done.
   returned: failure of the job
   type: bool
 """
 
+import os
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.migration.assistant.plugins.module_utils import _job_module
-from ansible_collections.migration.assistant.plugins.module_utils._files import sync
+from ansible_collections.migration.assistant.plugins.module_utils import _job_module, _job_options
+from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere
+from ansible_collections.migration.assistant.plugins.module_utils._files import far, sync
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(_job_module.job_argument_spec(), **sync.ARGUMENT_SPEC),
+        argument_spec=dict(_job_options.writing_job_argument_spec(), **sync.ARGUMENT_SPEC),
         supports_check_mode=True,
     )
-    _job_module.check_alerts(module)
+    _job_module.run(module, work)
+
+
+def work(run: _job_module.Run) -> None:
     try:
-        parameters, method = sync.plan(module.params)
+        parameters, method = sync.plan(run.params, run.controller.far, lambda url: reach(run, url))
     except sync.FileSyncError as exc:
-        module.fail_json(msg=str(exc))
-    facts = {"source": parameters["source"], "destination": parameters["destination"], "method": method}
-    outcome = _job_module.run_job(module, "file_sync", parameters, **facts)
-    module.exit_json(**facts, **_job_module.as_result(module, outcome))
+        run.fail(str(exc))
+    if "far" in parameters and run.choice.used != "go":
+        run.fail("a side on another host needs the Go engine, which cannot be had: %s" % run.choice.reason)
+    facts = {"source": run.params["source"], "destination": run.params["destination"], "method": method}
+    elsewhere = parameters.get("far", {}).get("side") == "destination"
+    outcome = run.job("file_sync", parameters, writes=[] if elsewhere else [parameters["destination"]], **facts)
+    run.exit(outcome, **facts)
+
+
+def reach(run: _job_module.Run, url: far.Url) -> t.Dict[str, t.Any]:
+    """The host of a URL, with an engine like that of this host; in check mode nothing is put there."""
+    if run.choice.used != "go" or run.choice.path is None:
+        return {"command": ["ssh"], "name": url.host}
+    *ssh, host = far.ssh_command(url, run.params)
+    ssh += [*elsewhere.fast_ciphers(ssh, host), host]
+    try:
+        command, sent = elsewhere.find(ssh, run.choice.path, bring=not run.check_mode)
+    except (elsewhere.Unreachable, OSError) as exc:
+        run.fail("unable to reach %s: %s" % (url.host, exc), error_code="unreachable", resumable=True)
+    prelude = None
+    if sent is not None:
+        prelude = os.path.join(run.directory, "migration-engine.gz")
+        with open(prelude, "wb") as stream:
+            stream.write(sent)
+    return {"command": [*ssh, command], "name": url.host, "prelude": prelude}
 
 
 if __name__ == "__main__":

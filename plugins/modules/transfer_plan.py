@@ -112,14 +112,15 @@ notices:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.migration.assistant.plugins.module_utils import _job_module
+from ansible_collections.migration.assistant.plugins.module_utils import _job_module, _job_options
 from ansible_collections.migration.assistant.plugins.module_utils._files import method, sync
+from ansible_collections.migration.assistant.plugins.module_utils._job_result import as_result
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=dict(
-            _job_module.job_argument_spec(),
+            _job_options.job_argument_spec(),
             source=dict(type="path", required=True),
             filters=dict(type="list", elements="str", default=[]),
             scope=dict(type="str", choices=["local", "remote", "cloud"], default="local"),
@@ -129,24 +130,22 @@ def main() -> None:
         ),
         supports_check_mode=True,
     )
-    _job_module.check_alerts(module)
-    params = module.params
+    _job_module.run(module, work)
+
+
+def work(run: _job_module.Run) -> None:
+    params = run.params
     try:
         thresholds = method.Thresholds.parse(params["large_file_average"], params["many_files"])
         parameters = sync.measuring(params)
     except sync.FileSyncError as exc:
-        module.fail_json(msg=str(exc))
-    outcome = _job_module.run_job(module, "file_statistics", parameters)
-    result = _job_module.as_result(module, outcome)
-    module.exit_json(
+        run.fail(str(exc))
+    outcome = run.job("file_statistics", parameters, source=params["source"])
+    result = as_result(run.module, outcome)
+    run.end(
         changed=False,
         method=method.choose_method(outcome.statistics, thresholds, params["scope"]),
-        statistics=outcome.statistics,
-        executor=outcome.choice.as_result(),
-        performance=outcome.performance,
-        samples=result["samples"],
-        alerts=result["alerts"],
-        notices=result["notices"],
+        **{name: result[name] for name in ("statistics", "executor", "performance", "samples", "alerts", "notices")},
     )
 
 

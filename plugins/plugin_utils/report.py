@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.migration.assistant.plugins.module_utils import _units
 from ansible_collections.migration.assistant.plugins.module_utils._version import VERSION
+from ansible_collections.migration.assistant.plugins.plugin_utils.progress_line import describe
 
 Mapping = t.Mapping[str, t.Any]
 
@@ -73,6 +74,23 @@ def summary(facts: Mapping) -> list[str]:
     return lines if facts["hosts"] else ["Nothing was to be moved."]
 
 
+def job_lines(jobs: t.Sequence[Mapping]) -> list[str]:
+    """A line for each job that the module job_info lists."""
+    return [_job_line(job) for job in jobs] or ["no jobs"]
+
+
+def _job_line(job: Mapping) -> str:
+    kind = str(job.get("module") or "job").rpartition(".")[2]
+    where = f"{job['source']} -> {job['destination']}" if job.get("destination") else job.get("source") or ""
+    parts = [f"{job['id']} {job['state']}: {kind} {where}".rstrip()]
+    if job.get("state") == "running" and job.get("progress"):
+        parts.append(describe(job["progress"], 0.0))
+    parts.append(f"started by {job.get('started_by')}, who was last heard {job['heard_seconds_ago']:.0f} s ago")
+    if job.get("cancelled"):
+        parts.append(f"asked to stop: {job['cancelled']}")
+    return "; ".join(parts)
+
+
 def _kept(result: Mapping) -> dict[str, t.Any]:
     return {key: result[key] for key in _KEPT if key in result}
 
@@ -80,8 +98,10 @@ def _kept(result: Mapping) -> dict[str, t.Any]:
 def _files(item: Mapping, check_mode: bool) -> str:
     counts, speed = item.get("statistics") or {}, item.get("performance") or {}
     held = f"{counts.get('files_total', 0)} files, {_units.format_size(counts.get('bytes_total', 0))}"
+    newer = counts.get("files_newer", 0)
     if not item.get("changed"):
-        return f"{held}: already equal, nothing changed (compared in {_seconds(speed)})"
+        state = f"{newer} newer at the destination, the rest already equal" if newer else "already equal"
+        return f"{held}: {state}, nothing changed (compared in {_seconds(speed)})"
     done = f"{held}: {counts.get('files_copied', 0)} copied"
     if not check_mode:
         done += f" in {_seconds(speed)}"
@@ -89,6 +109,8 @@ def _files(item: Mapping, check_mode: bool) -> str:
         done += f" ({speed.get('transfer_rate_mbps', 0):.1f} MB/s)"
     if counts.get("deleted"):
         done += f", {counts['deleted']} entries deleted"
+    if newer:
+        done += f", {newer} newer at the destination and left alone"
     if check_mode:
         return done
     verified = counts.get("files_verified", 0)

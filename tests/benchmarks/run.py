@@ -6,8 +6,9 @@
 
 Usage: run.py [--rounds N] [--directory DIR] [SCENARIO ...]
 
-Scenarios: small_files, large_files, unchanged, sqlite. DIR (default /dev/shm) holds the trees; it says which
-filesystem is measured. Machines are noisy: read the ratios, not the seconds.
+Scenarios: small_files, large_files, mixed, unchanged, sqlite; and between two hosts push_small, push_large and
+push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR (default /dev/shm)
+holds the trees; it says which filesystem is measured. Machines are noisy: read the ratios, not the seconds.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-linux-amd64"
 FALLBACK = "ansible_collections.migration.assistant.plugins.module_utils._fallback"
 COLLECTIONS = str(REPOSITORY / "build" / "collections")
 ENVIRONMENT = dict(os.environ, PYTHONPATH=COLLECTIONS)
+
+sys.path[:0] = [COLLECTIONS, str(REPOSITORY / "tools")]
+from link import Link  # noqa: E402
+
+from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -63,13 +69,13 @@ def executors(operation: str, parameters: t.Mapping[str, t.Any]) -> list[Contend
     ]
 
 
-def files(name: str, directory: Path, count: int, size: int, fresh: bool = True) -> Scenario:
+def files(name: str, directory: Path, sizes: t.Sequence[int], fresh: bool = True) -> Scenario:
     source, destination = directory / name / "source", directory / name / "destination"
-    content = random.Random(1).randbytes(size)
-    for number in range(count):
-        folder = source / f"{number % 100:02d}"
+    content = random.Random(1).randbytes(max(sizes))
+    for number, size in enumerate(sizes):
+        folder = source / f"{number % max(len(sizes) // 100, 1):03d}"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"file-{number:06d}").write_bytes(content)
+        (folder / f"file-{number:06d}").write_bytes(content[:size])
 
     def reset() -> None:
         if fresh:
@@ -80,13 +86,77 @@ def files(name: str, directory: Path, count: int, size: int, fresh: bool = True)
     rivals = [Contender("rsync -a", ["rsync", "-a", f"{source}/", f"{destination}/"])]
     if fresh:
         rivals.append(Contender("cp -a", ["cp", "-a", str(source), str(destination)]))
+    else:
+        # The engine compares extended attributes too.
+        rivals.append(Contender("rsync -aX", ["rsync", "-aX", f"{source}/", f"{destination}/"]))
     parameters = {"source": str(source), "destination": str(destination)}
-    amount = f"{count} files of {size} bytes, " + ("fresh destination" if fresh else "nothing to do")
+    each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    amount = f"{len(sizes)} files of {each} bytes, " + ("fresh destination" if fresh else "nothing to do")
     return Scenario(name, [*executors("file_sync", parameters), *rivals], reset, amount)
 
 
+def push(kind: str, link: Link, directory: Path) -> Scenario:
+    """To a far host that has nothing yet."""
+    source, destination = directory / "source", directory / "destination"
+    fill = {"small": fill_small, "large": fill_large, "text": fill_text}[kind]
+    amount = fill(source)
+    *ssh, host = link.ssh
+    # As the module does it.
+    words = [*ssh, *elsewhere.fast_ciphers(ssh, host), host, elsewhere.installed(str(ENGINE))]
+    far = {"side": "destination", "command": words, "connections": 4}
+    parameters = {"source": str(source), "destination": str(destination), "parallel_chunks": 4, "far": far}
+    engine = executors("file_sync", parameters)[0]
+    shell = " ".join(ssh)
+    rivals = [Contender("rsync -a", link.inside(["rsync", "-a", "-e", shell, f"{source}/", f"{host}:{destination}/"]))]
+    if kind == "text":
+        rivals.append(
+            Contender("rsync -az", link.inside(["rsync", "-az", "-e", shell, f"{source}/", f"{host}:{destination}/"]))
+        )
+    contenders = [Contender(engine.name, link.inside(engine.command), engine.input), *rivals]
+
+    def reset() -> None:
+        shutil.rmtree(destination, ignore_errors=True)
+
+    return Scenario(f"push_{kind}, {link.name}", contenders, reset, f"{amount}, by ssh to an empty destination")
+
+
+def fill_small(source: Path) -> str:
+    rng = random.Random(4)
+    for number in range(50_000):
+        folder = source / f"{number // 100:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"file-{number:06d}").write_bytes(rng.randbytes(10_000))
+    return "50 000 files of 10 000 random bytes"
+
+
+def fill_large(source: Path) -> str:
+    source.mkdir()
+    rng = random.Random(5)
+    with open(source / "large", "wb") as stream:
+        for _megabyte in range(1024):
+            stream.write(rng.randbytes(1 << 20))
+    return "one file of 1 GB, random"
+
+
+def fill_text(source: Path) -> str:
+    source.mkdir()
+    rng = random.Random(6)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _word in range(3000)]
+    for number in range(100):
+        with open(source / f"text-{number}", "w", encoding="ascii") as stream:
+            for _paragraph in range(100):
+                stream.write(" ".join(rng.choices(words, k=8000)) + "\n")
+    return "100 files of 5 MB, text"
+
+
+def mixed_sizes() -> list[int]:
+    """About 2 GB: 80 % of the files below 1 MB, 15 % of 1 to 10 MB, 5 % above."""
+    rng = random.Random(3)
+    ranges = [(1_000, 1_000_000)] * 16 + [(1_000_000, 10_000_000)] * 3 + [(10_000_000, 40_000_000)]
+    return [rng.randint(*ranges[number % len(ranges)]) for number in range(780)]
+
+
 def sqlite(directory: Path) -> Scenario:
-    sys.path.insert(0, COLLECTIONS)
     from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite as planner
 
     folder = directory / "sqlite"
@@ -181,14 +251,18 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     options = parser.parse_args()
     builders: dict[str, t.Callable[[Path], Scenario]] = {
-        "small_files": lambda directory: files("small_files", directory, 10_000, 10 * 1024),
-        "large_files": lambda directory: files("large_files", directory, 10, 100 * 1024 * 1024),
-        "unchanged": lambda directory: files("unchanged", directory, 10_000, 10 * 1024, fresh=False),
+        "small_files": lambda directory: files("small_files", directory, [10 * 1024] * 10_000),
+        "large_files": lambda directory: files("large_files", directory, [100 * 1024 * 1024] * 10),
+        "mixed": lambda directory: files("mixed", directory, mixed_sizes()),
+        "unchanged": lambda directory: files("unchanged", directory, [100] * 100_000, fresh=False),
         "sqlite": sqlite,
     }
-    unknown = set(options.scenarios) - set(builders)
+    links = {"lan": (1, 1000, 0.0), "wan": (50, 400, 0.0), "lossy": (50, 400, 0.005)}
+    between = {f"push_{kind}@{name}": (kind, name) for kind in ("small", "large", "text") for name in links}
+    unknown = set(options.scenarios) - set(builders) - set(between)
     if unknown:
-        parser.error(f"unknown scenario {', '.join(sorted(unknown))}; choose from {', '.join(builders)}")
+        known = ", ".join([*builders, *between])
+        parser.error(f"unknown scenario {', '.join(sorted(unknown))}; choose from {known}")
     filesystem = version_of("stat", "-f", "-c", "%T", str(options.directory))
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, {filesystem} at {options.directory}")
     print(f"{version_of('rsync', '--version')}; {version_of('cp', '--version')}")
@@ -196,7 +270,12 @@ def main() -> None:
     print(f"Python {platform.python_version()}; engine {json.loads(version_of(str(ENGINE), 'version'))['version']}")
     for name in options.scenarios or builders:
         with tempfile.TemporaryDirectory(prefix="migration-benchmark-", dir=options.directory) as directory:
-            compare(builders[name](Path(directory)), options.rounds)
+            if name in between:
+                kind, shape = between[name]
+                with Link(*links[shape]) as link:
+                    compare(push(kind, link, Path(directory)), options.rounds)
+            else:
+                compare(builders[name](Path(directory)), options.rounds)
 
 
 if __name__ == "__main__":

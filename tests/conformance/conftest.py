@@ -8,11 +8,44 @@ from __future__ import annotations
 
 import os
 import subprocess
+import typing as t
 from pathlib import Path
 
 import pytest
 
-from .executors import ENGINE, REPOSITORY
+from .executors import ENGINE, REPOSITORY, WINDOWS_ENGINE, WINE_ENVIRONMENT, command, environment
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--windows",
+        action="store_true",
+        help="run the cases of the engine's Windows build, under Wine, and no others",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "windows: needs Wine and the Windows build (tools/setup.py windows)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = config.getoption("--windows", default=False)
+    chosen = [item for item in items if (item.get_closest_marker("windows") is not None) == wanted]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def windows_engine() -> t.Iterator[Path]:
+    """The Windows build, and a process that keeps Wine's services running: who starts them also waits for their end."""
+    if not WINDOWS_ENGINE.exists():
+        pytest.fail(f"{WINDOWS_ENGINE} is missing; run 'tools/setup.py windows'")
+    with subprocess.Popen(
+        command("windows"), env=environment(**WINE_ENVIRONMENT), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert b'"hello"' in holder.stdout.readline()
+        yield WINDOWS_ENGINE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,12 +59,21 @@ def engine() -> Path:
 @pytest.fixture(scope="session")
 def failing_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The engine with its failpoints built in."""
-    built = tmp_path_factory.mktemp("engine") / "migration-engine"
+    return build_failing(tmp_path_factory.mktemp("engine") / "migration-engine")
+
+
+@pytest.fixture(scope="session")
+def failing_windows_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_failing(tmp_path_factory.mktemp("engine") / "migration-engine.exe", GOOS="windows")
+
+
+def build_failing(built: Path, **target: str) -> Path:
     go = os.environ.get("GO", "go")
+    # Without paths, as the engine itself is built, so that what both have in common is not compiled anew.
     subprocess.run(
-        [go, "build", "-tags", "failpoints", "-o", str(built), "./cmd/migration-engine"],
+        [go, "build", "-trimpath", "-tags", "failpoints", "-o", str(built), "./cmd/migration-engine"],
         cwd=REPOSITORY / "go-engine",
-        env=dict(os.environ, CGO_ENABLED="0"),
+        env=dict(os.environ, CGO_ENABLED="0", **target),
         check=True,
     )
     return built

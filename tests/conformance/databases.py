@@ -191,12 +191,21 @@ def migrate(
     engine: Path = ENGINE,
     dry_run: bool = False,
     env: t.Mapping[str, str] | None = None,
+    progress_interval: float = 1,
     **options: t.Any,
 ) -> Run:
     """Plan a migration and have it carried out. *options*: those of the plan."""
     wishes = sqlite.Options(dry_run=dry_run, **options)
     with sqlite.plan({"database": str(source)}, {"database": str(destination)}, wishes) as plan:
-        return run(executor, "database_migrate", plan.parameters, engine=engine, env=env, dry_run=dry_run)
+        return run(
+            executor,
+            "database_migrate",
+            plan.parameters,
+            engine=engine,
+            env=env,
+            dry_run=dry_run,
+            progress_interval=progress_interval,
+        )
 
 
 def state(directory: Path, ignored: str = "none") -> dict[str, t.Any]:

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run a job by either executor, as its own process, over the protocol."""
+"""Run a job by an executor, as its own process, over the protocol."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import typing as t
@@ -19,8 +21,19 @@ ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-linux-amd64"
 FALLBACK = "ansible_collections.migration.assistant.plugins.module_utils._fallback"
 
 Event = t.Dict[str, t.Any]
-Executor = t.Literal["go", "python"]
+WINDOWS_ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-windows-amd64.exe"
+# As tools/wine.py makes it.
+WINE = "/usr/lib/wine/wine64"
+WINE_ENVIRONMENT = {"WINEPREFIX": str(REPOSITORY / "build" / "wine" / "prefix"), "WINEDEBUG": "-all"}
+
+Executor = t.Literal["go", "python", "windows", "pull", "push"]
+# The two that every case is for; "windows" is the engine's Windows build under Wine (see test_windows.py).
 EXECUTORS: tuple[Executor, ...] = ("go", "python")
+# The engine with a second one, as on another host: the far one has the source or the destination.
+FAR_SIDES: dict[Executor, str] = {"pull": "source", "push": "destination"}
+
+# After this time a process of Wine's that has killed itself hangs: one of its threads waits for what another had.
+WINE_HANGS = 5
 
 
 @dataclass
@@ -63,12 +76,21 @@ class Run:
         return dict(json.loads(text))
 
 
-def command(executor: Executor, engine: Path = ENGINE) -> list[str]:
-    return [str(engine), "run"] if executor == "go" else [sys.executable, "-m", FALLBACK]
+def command(executor: Executor, engine: Path | None = None) -> list[str]:
+    if executor == "python":
+        return [sys.executable, "-m", FALLBACK]
+    if executor == "windows":
+        return [WINE, str(engine or WINDOWS_ENGINE), "run"]
+    return [str(engine or ENGINE), "run"]
+
+
+def windows_path(path: str) -> str:
+    """A path of this machine as Wine has it."""
+    return "Z:" + path.replace("/", "\\")
 
 
 def environment(**extra: str) -> dict[str, str]:
-    return dict(os.environ, PYTHONPATH=str(REPOSITORY / "build" / "collections"), **extra)
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY / "build" / "collections"), **extra}
 
 
 def job(operation: str, parameters: t.Mapping[str, t.Any], **options: t.Any) -> bytes:
@@ -76,26 +98,63 @@ def job(operation: str, parameters: t.Mapping[str, t.Any], **options: t.Any) -> 
     return json.dumps(wire).encode("ascii") + b"\n"
 
 
+@contextlib.contextmanager
+def started(
+    executor: Executor, operation: str, parameters: t.Mapping[str, t.Any], **options: t.Any
+) -> t.Iterator[t.Iterator[Event]]:
+    """Run one job, and give its events as they come."""
+    with subprocess.Popen(
+        command(executor), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(job(operation, parameters, **options))
+            process.stdin.close()
+            yield (json.loads(line) for line in process.stdout)
+        finally:
+            process.kill()
+
+
 def run(
     executor: Executor,
     operation: str,
     parameters: t.Mapping[str, t.Any],
     *,
-    engine: Path = ENGINE,
+    engine: Path | None = None,
     env: t.Mapping[str, str] | None = None,
     user: int | None = None,
+    prefix: t.Sequence[str] = (),
+    obeys_modes: bool = False,
     **options: t.Any,
 ) -> Run:
-    """Run one job to its end. *user*: the numeric user to run as, when the test is root."""
+    """Run one job to its end. *user*: the numeric user to run as, when the test is root. *prefix*: command to run it
+    by. *obeys_modes*: without root's right to read and write what its mode forbids."""
+    if executor == "windows":
+        translated = {key: windows_path(str(parameters[key])) for key in ("source", "destination") if key in parameters}
+        parameters = {**parameters, **translated}
+    if executor in FAR_SIDES:
+        serve = [str(engine or ENGINE), "serve"]
+        far = {"side": FAR_SIDES[executor], "command": serve, "connections": 2, **(parameters.get("far") or {})}
+        parameters = {**parameters, "far": far}
+    suicidal = executor == "windows" and "MIGRATION_FAILPOINT" in (env or {})
     # Python 3.8 has no subprocess.run(user=).
-    as_user = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    done = subprocess.run(
-        [*as_user, *command(executor, engine)],
-        input=job(operation, parameters, **options),
-        capture_output=True,
-        env=environment(**(env or {})),
-        timeout=300,
-        check=False,
-    )
+    # That user may read everything, since the Python that runs the tests may lie in root's home.
+    reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    as_user = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *reads]
+    if obeys_modes and os.geteuid() == 0:
+        as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *as_user[1:]]
+    try:
+        done = subprocess.run(
+            [*prefix, *as_user, *command(executor, engine)],
+            input=job(operation, parameters, **options),
+            capture_output=True,
+            env=environment(**(WINE_ENVIRONMENT if executor == "windows" else {}), **(env or {})),
+            timeout=WINE_HANGS if suicidal else 300,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        if not suicidal:
+            raise
+        done = subprocess.CompletedProcess(exc.cmd, -signal.SIGKILL, exc.stdout or b"", exc.stderr or b"")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return Run(done.returncode, events, done.stderr.decode("utf-8", "replace"))

@@ -47,18 +47,23 @@ finally:
 
 def build(source: Path, destination: Path) -> None:
     """Trees that take a sync through each of its phases."""
+    build_files(source, destination)
+    (source / "link").symlink_to("large")
+    os.mkfifo(source / "fifo")
+    write(destination / "link", b"in the way")
+    settle(source)
+
+
+def build_files(source: Path, destination: Path) -> None:
+    """What every platform has of them."""
     for number in range(12):
         write(source / f"folder-{number % 3}" / f"file-{number}", b"x" * 1000 * number, age=number)
     write(source / "large", os.urandom(300_000))
-    (source / "link").symlink_to("large")
     os.link(source / "folder-0" / "file-0", source / "hard link")
-    os.mkfifo(source / "fifo")
     write(destination / "extra" / "file", b"extra")
     write(destination / "folder-1" / "file-1", b"old")
     write(destination / "folder-2" / "file-2", b"x" * 2000, 0o600, age=2)
-    write(destination / "link", b"in the way")
     write(destination / ".migration-assistant-0123456789abcdef.tmp", b"of an earlier kill")
-    settle(source)
 
 
 def parameters(source: Path, destination: Path) -> dict[str, t.Any]:
@@ -82,10 +87,14 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def anew(source: Path, destination: Path) -> None:
+    clear(source, destination)
+    build(source, destination)
+
+
+def clear(source: Path, destination: Path) -> None:
     for root in (source, destination):
         shutil.rmtree(root)
         root.mkdir()
-    build(source, destination)
 
 
 def rerun_completes(executor: t.Literal["go", "python"], source: Path, destination: Path, where: str) -> None:

@@ -5,7 +5,24 @@
 from __future__ import annotations
 
 import importlib.util
+import typing as t
+from pathlib import Path
 
-# On the Pythons of managed hosts only what runs there is tested; the rest needs ansible-core.
+import pytest
+
+# On the Pythons of managed hosts, which have no ansible-core, everything else is tested.
+NEED_CORE = ("action", "filter", "lookup", "modules", "plugin_utils", "tools")
+
 if importlib.util.find_spec("ansible") is None:
-    collect_ignore_glob = ["action/*", "filter/*", "lookup/*", "modules/*", "plugin_utils/*", "tools/*"]
+    collect_ignore_glob = [f"{name}/*" for name in NEED_CORE]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only-core", action="store_true", help="run only the tests of what needs ansible-core")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> t.Optional[bool]:
+    if not config.getoption("--only-core", default=False):
+        return None
+    below = collection_path.relative_to(Path(__file__).parent).parts
+    return True if below and below[0] not in NEED_CORE else None

@@ -69,6 +69,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "parallel_chunks": 4,
         "buffer_size": "64KB",
         "bandwidth_limit": "50MB/s",
+        "sync_frequency": 1000,
         "preserve": {"permissions": True, "timestamps": True, "specials": True},
         "sample_interval": 5,
         "alerts": {
@@ -228,7 +229,9 @@ def documented_options(path: Path) -> dict[str, t.Any]:
     options: dict[str, t.Any] = {}
     for source in (fragment, path):
         texts = re.findall(
-            r'^ *(?:DOCUMENTATION|JOB) = r"""(.*?)"""', source.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+            r'^ *(?:DOCUMENTATION|JOB|WRITING_JOB) = r"""(.*?)"""',
+            source.read_text(encoding="utf-8"),
+            re.MULTILINE | re.DOTALL,
         )
         assert texts
         for text in texts:

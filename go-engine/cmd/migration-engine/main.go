@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command migration-engine carries out one job of the collection migration.assistant: "run" reads it from standard
-// input and writes events to standard output, "version" tells what this engine is and can do.
+// input and writes events to standard output, "serve" is the other end of one that runs on another host, "version" tells
+// what this engine is and can do.
 package main
 
 import (
@@ -18,7 +19,7 @@ import (
 // version is set by the build: -ldflags "-X main.version=…".
 var version = "0.1.0"
 
-const usage = "usage: migration-engine run | version\n"
+const usage = "usage: migration-engine run | serve | version\n"
 
 // operationsHere has one line for each operation that this platform can do.
 func operationsHere() operations.Registry {
@@ -36,6 +37,11 @@ func main() {
 	switch os.Args[1] {
 	case "run":
 		if !runner.Run(version, operationsHere(), os.Stdin, os.Stdout) {
+			os.Exit(1)
+		}
+	case "serve":
+		if err := runner.Serve(version, operationsHere(), os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 	case "version":

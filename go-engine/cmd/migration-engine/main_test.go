@@ -41,7 +41,7 @@ func runEngine(t *testing.T, input string, arguments ...string) (code int, outpu
 func TestUsageErrorsAreTold(t *testing.T) {
 	for _, arguments := range [][]string{{}, {"unknown"}, {"run", "more"}} {
 		code, output, errors := runEngine(t, "", arguments...)
-		if code != 2 || output != "" || !strings.Contains(errors, "usage: migration-engine run | version") {
+		if code != 2 || output != "" || !strings.Contains(errors, "usage: migration-engine run | serve | version") {
 			t.Errorf("%v gives %d, %q, %q", arguments, code, output, errors)
 		}
 	}

@@ -8,24 +8,30 @@ import (
 	"strings"
 
 	"migration.assistant/engine/internal/filters"
+	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/wire"
 )
 
 // syncParameters are those of file_sync; sizes in bytes. A maxDelete of -1 is no limit.
 type syncParameters struct {
+	far            farParameters
 	source         string
 	destination    string
 	checksum       bool
 	verify         bool
+	update         bool // files that are newer at the destination stay
+	failVanished   bool // an entry that vanishes is a failure
 	delete         bool
 	maxDelete      int64
 	filters        *filters.List
+	oneFileSystem  bool // of the source: what is mounted in it is not entered
 	preserve       preserve
 	parallelFiles  int
 	parallelChunks int
 	chunkSize      int64
 	bufferSize     int
 	bandwidthLimit int64
+	syncFrequency  int64 // files after which all is flushed to the disk; 0 for never
 }
 
 // preserve says what of an entry is kept beside its content.
@@ -36,13 +42,17 @@ type preserve struct {
 func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 	kept := object.Object("preserve")
 	parameters := &syncParameters{
-		source:      readPath(object, "source"),
-		destination: readPath(object, "destination"),
-		checksum:    object.Choice("compare", "quick", "checksum") == "checksum",
-		verify:      object.Bool("verify", false),
-		delete:      object.Bool("delete", false),
-		maxDelete:   -1,
-		filters:     filters.Read(object, "filters"),
+		far:           readFarParameters(object),
+		source:        readPath(object, "source"),
+		destination:   readPath(object, "destination"),
+		checksum:      object.Choice("compare", "quick", "checksum") == "checksum",
+		update:        object.Bool("update", false),
+		verify:        object.Bool("verify", false),
+		failVanished:  object.Choice("on_vanished", "warn", "fail") == "fail",
+		delete:        object.Bool("delete", false),
+		maxDelete:     -1,
+		filters:       filters.Read(object, "filters"),
+		oneFileSystem: object.Bool("one_file_system", false),
 		preserve: preserve{
 			permissions: kept.Bool("permissions", true),
 			timestamps:  kept.Bool("timestamps", true),
@@ -57,11 +67,24 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		chunkSize:      object.Integer("chunk_size", 50<<20, 64<<10, math.MaxInt64),
 		bufferSize:     int(object.Integer("buffer_size", 256<<10, 4<<10, 1<<30)),
 		bandwidthLimit: object.Integer("bandwidth_limit", 0, 0, math.MaxInt64),
+		syncFrequency:  object.Integer("sync_frequency", 0, 0, math.MaxInt64),
 	}
 	if limit, given := object.OptionalInteger("max_delete", 0); given {
 		parameters.maxDelete = limit
 	}
 	return parameters, object.Err()
+}
+
+// farWorkers is how many workers stand for each file that is copied at the same time where the source is on another
+// host: most of them wait for it.
+const farWorkers = 4
+
+// workers tells how many workers there are.
+func (p *syncParameters) workers() int {
+	if p.far.side == "source" {
+		return p.parallelFiles * farWorkers
+	}
+	return p.parallelFiles
 }
 
 // statisticsParameters are those of file_statistics.
@@ -92,6 +115,8 @@ func readPath(object *wire.Object, name string) string {
 		object.Report(name, "must be an absolute path")
 	case strings.ContainsRune(path, 0):
 		object.Report(name, "must not contain a null byte")
+	case fsys.NamesStream(path):
+		object.Report(name, "must not name a stream of a file: there is a colon in it")
 	}
 	return filepath.Clean(path)
 }

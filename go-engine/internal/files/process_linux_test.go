@@ -3,99 +3,19 @@
 package files_test
 
 import (
-	"bufio"
-	"bytes"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
-
-	"migration.assistant/engine/internal/files"
-	"migration.assistant/engine/internal/runner"
 )
-
-// asEngine makes the test binary behave as the engine's run command, for tests that need a process of its own.
-const asEngine = "TEST_AS_ENGINE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asEngine) == "" {
-		os.Exit(m.Run())
-	}
-	if !runner.Run("0.0.0", files.Operations(), os.Stdin, os.Stdout) {
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-// engine is an engine at work in a process of its own.
-type engine struct {
-	t       *testing.T
-	command *exec.Cmd
-	input   io.WriteCloser
-	events  *bufio.Reader
-	seen    bytes.Buffer
-}
-
-func startEngine(t *testing.T, arguments arguments, prepare func(*exec.Cmd)) *engine {
-	t.Helper()
-	command := exec.Command("/proc/self/exe")
-	command.Env = append(os.Environ(), asEngine+"=1")
-	command.Stderr = os.Stderr
-	if prepare != nil {
-		prepare(command)
-	}
-	input, err := command.StdinPipe()
-	must(t, err)
-	output, err := command.StdoutPipe()
-	must(t, err)
-	must(t, command.Start())
-	started := &engine{t: t, command: command, input: input, events: bufio.NewReader(output)}
-	_, err = input.Write(jobLine(arguments))
-	must(t, err)
-	return started
-}
-
-// waitFor reads events up to one that holds the text.
-func (e *engine) waitFor(text string) {
-	e.t.Helper()
-	for {
-		line, err := e.events.ReadString('\n')
-		e.seen.WriteString(line)
-		if err != nil {
-			e.t.Fatalf("no %s in %s", text, e.seen.String())
-		}
-		if strings.Contains(line, text) {
-			return
-		}
-	}
-}
-
-// end waits for the end, and checks that the exit code fits the terminal event.
-func (e *engine) end() *outcome {
-	e.t.Helper()
-	_, err := e.seen.ReadFrom(e.events)
-	must(e.t, err)
-	err = e.command.Wait()
-	result := readEvents(e.t, &e.seen)
-	want := 0
-	if result.terminal["event"] == "error" {
-		want = 1
-	}
-	if code := e.command.ProcessState.ExitCode(); code != want {
-		e.t.Errorf("the exit code is %d (%v) after %v", code, err, result.terminal)
-	}
-	return result
-}
 
 // runAsNobody runs a job without root's rights.
 func runAsNobody(t *testing.T, arguments arguments) *outcome {
 	t.Helper()
 	needRoot(t)
 	binary := filepath.Join(t.TempDir(), "engine")
-	content, err := os.ReadFile("/proc/self/exe")
+	content, err := os.ReadFile(executable(t))
 	must(t, err)
 	must(t, os.WriteFile(binary, content, 0o755))
 	openUp(t, binary)

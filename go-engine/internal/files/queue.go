@@ -2,7 +2,10 @@
 
 package files
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // queue hands out work to a fixed number of workers, the newest first: the walk goes down before it goes on, which
 // keeps few directories open. It is empty when no work is left and no worker is busy, who could add more.
@@ -11,7 +14,7 @@ type queue[T any] struct {
 	changed sync.Cond
 	stack   []batch[T]
 	busy    int
-	waiting int
+	waiting atomic.Int32
 	workers int
 }
 
@@ -39,7 +42,7 @@ func (q *queue[T]) add(batches ...batch[T]) {
 			q.stack = append(q.stack, batch)
 		}
 	}
-	if q.waiting > 0 {
+	if q.waiting.Load() > 0 {
 		q.changed.Broadcast()
 	}
 }
@@ -70,20 +73,38 @@ func (q *queue[T]) take(done bool) []T {
 			q.changed.Broadcast()
 			return nil
 		}
-		q.waiting++
+		q.waiting.Add(1)
 		q.changed.Wait()
-		q.waiting--
+		q.waiting.Add(-1)
 	}
 	q.busy++
 	top := &q.stack[len(q.stack)-1]
-	size := min(max(len(top.items)/(4*q.workers), 1), largestPart)
-	if top.apart {
-		size = 1
-	}
-	part := top.items[:size]
-	if top.items = top.items[size:]; len(top.items) == 0 {
+	part := top.items[:q.partSize(top)]
+	if top.items = top.items[len(part):]; len(top.items) == 0 {
 		*top = batch[T]{}
 		q.stack = q.stack[:len(q.stack)-1]
 	}
 	return part
+}
+
+// partSize gives how many items of the newest batch one worker takes. While there are other batches it takes many, so
+// that workers seldom meet in one directory, where they would contend for it in the kernel as well.
+func (q *queue[T]) partSize(top *batch[T]) int {
+	size := largestPart
+	switch {
+	case top.apart:
+		size = 1
+	case len(q.stack) == 1:
+		size = max(len(top.items)/(4*q.workers), 1)
+	}
+	return min(size, len(top.items), largestPart)
+}
+
+// share gives the rest of a part back if other workers have nothing to do, and tells whether it did.
+func (q *queue[T]) share(rest []T) bool {
+	if len(rest) == 0 || q.waiting.Load() == 0 {
+		return false
+	}
+	q.add(batch[T]{items: rest})
+	return true
 }

@@ -3,6 +3,7 @@
 package files
 
 import (
+	"runtime"
 	"sync/atomic"
 	"testing"
 )
@@ -39,4 +40,29 @@ func TestQueueTakesWhatIsApartOneByOne(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestQueueSharesWhatOneWorkerHas(t *testing.T) {
+	// Two batches, so that the first part is a large one, whose worker goes on only when another has a part of it.
+	q := newQueue[int](2)
+	q.add(batch[int]{items: []int{0}}, batch[int]{items: []int{1, 2, 3, 4}})
+	var done, shared atomic.Int64
+	q.run(func() func([]int) {
+		return func(part []int) {
+			for index := range part {
+				done.Add(1)
+				rest := part[index+1:]
+				for len(rest) > 0 && !q.share(rest) {
+					runtime.Gosched()
+				}
+				if len(rest) > 0 {
+					shared.Add(1)
+					return
+				}
+			}
+		}
+	})
+	if done.Load() != 5 || shared.Load() == 0 {
+		t.Errorf("%d of 5 items were done, %d parts shared", done.Load(), shared.Load())
+	}
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+//go:build !portable
+
 package fsys
 
 import (
 	"strconv"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,11 +18,19 @@ type Handle struct {
 	path string // of a descriptor that was opened by OpenEntry, which takes no calls by descriptor
 }
 
-// Opened makes a handle of a descriptor that is open for reading or writing.
-func Opened(fd int) Handle { return Handle{fd: fd} }
+// Handle gives the handle of the directory, which ends with it.
+func (d Directory) Handle() Handle { return Handle{fd: d.descriptor()} }
 
-// Held makes a handle of a descriptor from OpenEntry.
-func Held(fd int) Handle { return Handle{fd: fd, path: "/proc/self/fd/" + strconv.Itoa(fd)} }
+// Handle gives the handle of the file, which ends with it.
+func (f File) Handle() Handle { return Handle{fd: f.descriptor()} }
+
+func held(fd int) Handle { return Handle{fd: fd, path: "/proc/self/fd/" + strconv.Itoa(fd)} }
+
+// Stat reads what the entry is.
+func (h Handle) Stat(stat *Stat) error { return unix.Fstat(h.fd, &stat.raw) }
+
+// Close closes a handle from OpenEntry.
+func (h Handle) Close() { closeDescriptor(h.fd) }
 
 // Chown sets user and group; -1 leaves one as it is.
 func (h Handle) Chown(user, group int) error {
@@ -38,7 +49,7 @@ func (h Handle) Chmod(mode uint32) error {
 }
 
 // SetModified sets the time of modification and leaves that of access alone.
-func (h Handle) SetModified(modified unix.Timespec) error {
+func (h Handle) SetModified(modified Time) error {
 	times := modifiedOnly(modified)
 	if h.path != "" {
 		return unix.UtimesNanoAt(unix.AT_FDCWD, h.path, times[:], 0)
@@ -51,16 +62,19 @@ func (h Handle) SetModified(modified unix.Timespec) error {
 }
 
 // SetLinkModified sets the time of modification of a symbolic link.
-func SetLinkModified(parent int, name string, modified unix.Timespec) error {
+func (d Directory) SetLinkModified(name string, modified Time) error {
 	times := modifiedOnly(modified)
-	return unix.UtimesNanoAt(parent, name, times[:], unix.AT_SYMLINK_NOFOLLOW)
+	return unix.UtimesNanoAt(d.descriptor(), name, times[:], unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // ChownLink sets user and group of a symbolic link; -1 leaves one as it is.
-func ChownLink(parent int, name string, user, group int) error {
-	return unix.Fchownat(parent, name, user, group, unix.AT_SYMLINK_NOFOLLOW)
+func (d Directory) ChownLink(name string, user, group int) error {
+	return unix.Fchownat(d.descriptor(), name, user, group, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-func modifiedOnly(modified unix.Timespec) [2]unix.Timespec {
-	return [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, modified}
+func modifiedOnly(modified Time) [2]unix.Timespec {
+	times := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {}}
+	// A time that the system told always fits.
+	times[1], _ = unix.TimeToTimespec(time.Unix(modified.Seconds, modified.Nanoseconds))
+	return times
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+//go:build !portable
+
 package fsys
 
 import (
@@ -10,12 +12,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// Entry is one name of a directory. Type holds the type bits of a mode, 0 where the file system does not tell.
-type Entry struct {
-	Name string
-	Type uint32
-}
 
 // Lister reads directories; it keeps its buffers between calls, and is for one goroutine.
 type Lister struct {
@@ -32,14 +28,14 @@ const (
 )
 
 // List reads all names of a directory that was just opened, in the order of the file system.
-func (l *Lister) List(directory int) ([]Entry, error) {
+func (l *Lister) List(directory Directory) ([]Entry, error) {
 	if l.buffer == nil {
 		l.buffer = make([]byte, listBuffer)
 	}
 	l.names, l.ends = l.names[:0], l.ends[:0]
 	var entries []Entry
 	for {
-		length, err := unix.Getdents(directory, l.buffer)
+		length, err := unix.Getdents(directory.descriptor(), l.buffer)
 		if err == unix.EINTR {
 			continue
 		}
@@ -72,7 +68,7 @@ func (l *Lister) parse(entries []Entry, records []byte) ([]Entry, error) {
 		if string(name) != "." && string(name) != ".." {
 			l.names = append(l.names, name...)
 			l.ends = append(l.ends, len(l.names))
-			entries = append(entries, Entry{Type: uint32(records[typeOffset]) << 12})
+			entries = append(entries, Entry{Type: Type(records[typeOffset]) << 12})
 		}
 		records = records[size:]
 	}
@@ -90,11 +86,11 @@ func (l *Lister) named(entries []Entry) []Entry {
 }
 
 // ReadLink reads the target of a symbolic link.
-func (l *Lister) ReadLink(parent int, name string) (string, error) {
+func (l *Lister) ReadLink(parent Directory, name string) (string, error) {
 	if l.buffer == nil {
 		l.buffer = make([]byte, listBuffer)
 	}
-	length, err := unix.Readlinkat(parent, name, l.buffer)
+	length, err := unix.Readlinkat(parent.descriptor(), name, l.buffer)
 	if err != nil {
 		return "", err
 	}

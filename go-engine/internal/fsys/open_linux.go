@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+//go:build !portable
+
 package fsys
 
-import (
-	"os"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 const (
 	directoryFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
@@ -14,35 +12,73 @@ const (
 	fileFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 )
 
-var isRoot = os.Geteuid() == 0
+// Directory is an open directory. The zero value is none.
+type Directory struct{ number int } // the descriptor and 1
+
+// File is an open file. The zero value is none.
+type File struct{ number int } // the descriptor and 1
+
+func (d Directory) descriptor() int { return d.number - 1 }
+
+func (f File) descriptor() int { return f.number - 1 }
+
+// IsOpen tells whether there is a directory.
+func (d Directory) IsOpen() bool { return d.number != 0 }
+
+// IsOpen tells whether there is a file.
+func (f File) IsOpen() bool { return f.number != 0 }
 
 // OpenRoot opens a directory by its path; symbolic links in it are followed.
-func OpenRoot(path string) (int, error) {
-	return openAt(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func OpenRoot(path string) (Directory, error) {
+	return asDirectory(openAt(unix.AT_FDCWD, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0))
 }
 
-// OpenDirectory opens the directory of that name.
-func OpenDirectory(parent int, name string) (int, error) {
-	return openQuietly(parent, name, directoryFlags)
+// OpenDirectory opens the directory of that name, "." for another handle of this one.
+func (d Directory) OpenDirectory(name string) (Directory, error) {
+	return asDirectory(openQuietly(d.descriptor(), name, directoryFlags))
 }
 
-// OpenFile opens the file of that name for reading. The caller checks by Fstat that it is what it expects.
-func OpenFile(parent int, name string) (int, error) {
-	return openQuietly(parent, name, fileFlags)
+// Duplicate gives another handle of the directory.
+func (d Directory) Duplicate() (Directory, error) {
+	return asDirectory(unix.FcntlInt(uintptr(d.descriptor()), unix.F_DUPFD_CLOEXEC, 0))
+}
+
+// OpenFile opens the file of that name for reading. The caller checks by Stat that it is what it expects.
+func (d Directory) OpenFile(name string) (File, error) {
+	return asFile(openQuietly(d.descriptor(), name, fileFlags))
 }
 
 // OpenEntry opens an entry of any type but for calls that need no more than a Handle.
-func OpenEntry(parent int, name string) (int, error) {
-	return openAt(parent, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (d Directory) OpenEntry(name string) (Handle, error) {
+	fd, err := openAt(d.descriptor(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Handle{}, err
+	}
+	return held(fd), nil
 }
 
 // CreateFile makes a file for writing, and for reading too if readable. It must not exist.
-func CreateFile(parent int, name string, mode uint32, readable bool) (int, error) {
+func (d Directory) CreateFile(name string, mode uint32, readable bool) (File, error) {
 	access := unix.O_WRONLY
 	if readable {
 		access = unix.O_RDWR
 	}
-	return openAt(parent, name, access|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+	flags := access | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	return asFile(openAt(d.descriptor(), name, flags, mode))
+}
+
+func asDirectory(fd int, err error) (Directory, error) {
+	if err != nil {
+		return Directory{}, err
+	}
+	return Directory{fd + 1}, nil
+}
+
+func asFile(fd int, err error) (File, error) {
+	if err != nil {
+		return File{}, err
+	}
+	return File{fd + 1}, nil
 }
 
 // openQuietly leaves the access time alone where that is allowed: to root, and to the owner, which a user finds out
@@ -64,8 +100,13 @@ func openAt(parent int, name string, flags int, mode uint32) (int, error) {
 	}
 }
 
-// Close closes a descriptor. Errors do not matter: nothing that we write is only written by close.
-func Close(fd int) {
+// Close closes a directory, if there is one.
+func (d Directory) Close() { closeDescriptor(d.descriptor()) }
+
+// Close closes a file, if there is one. Errors do not matter: nothing that we write is only written by close.
+func (f File) Close() { closeDescriptor(f.descriptor()) }
+
+func closeDescriptor(fd int) {
 	if fd >= 0 {
 		_ = unix.Close(fd)
 	}
@@ -81,7 +122,17 @@ func RaiseDescriptorLimit() {
 	}
 }
 
-// Lock takes the exclusive lock of a directory without waiting: unix.EWOULDBLOCK tells that another has it.
-func Lock(directory int) error {
-	return unix.Flock(directory, unix.LOCK_EX|unix.LOCK_NB)
+// Lock is the exclusive lock of a directory. It ends with the directory's handle.
+type Lock struct{}
+
+// Release gives the lock back.
+func (Lock) Release() {}
+
+// Lock takes the exclusive lock without waiting: ErrLocked tells that another has it.
+func (d Directory) Lock() (Lock, error) {
+	err := unix.Flock(d.descriptor(), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		err = ErrLocked
+	}
+	return Lock{}, err
 }

@@ -1,83 +1,84 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+//go:build !portable
+
 package fsys
 
-import (
-	"math/big"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Stat is what the system says of an entry.
-type Stat = unix.Stat_t
+type Stat struct{ raw unix.Stat_t }
 
 // Lstat reads what the name is now.
-func Lstat(parent int, name string, stat *Stat) error {
-	return unix.Fstatat(parent, name, stat, unix.AT_SYMLINK_NOFOLLOW)
+func (d Directory) Lstat(name string, stat *Stat) error {
+	return unix.Fstatat(d.descriptor(), name, &stat.raw, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// Fstat reads what an open descriptor is.
-func Fstat(fd int, stat *Stat) error { return unix.Fstat(fd, stat) }
+// Stat reads what the directory is.
+func (d Directory) Stat(stat *Stat) error { return unix.Fstat(d.descriptor(), &stat.raw) }
 
-// Type gives the type bits of a mode.
-func Type(stat *Stat) uint32 { return stat.Mode & unix.S_IFMT }
+// Stat reads what the file is.
+func (f File) Stat(stat *Stat) error { return unix.Fstat(f.descriptor(), &stat.raw) }
 
-// IsDirectory tells whether the entry is a directory.
-func IsDirectory(stat *Stat) bool { return Type(stat) == unix.S_IFDIR }
-
-// IsRegular tells whether the entry is a regular file.
-func IsRegular(stat *Stat) bool { return Type(stat) == unix.S_IFREG }
-
-// IsSymlink tells whether the entry is a symbolic link.
-func IsSymlink(stat *Stat) bool { return Type(stat) == unix.S_IFLNK }
-
-// IsDevice tells whether the entry is a block or character device.
-func IsDevice(stat *Stat) bool { return Type(stat) == unix.S_IFBLK || Type(stat) == unix.S_IFCHR }
+// Type gives what the entry is.
+func (s *Stat) Type() Type { return Type(s.raw.Mode & unix.S_IFMT) }
 
 // Permissions gives the mode without the type.
-func Permissions(stat *Stat) uint32 { return stat.Mode & 0o7777 }
+func (s *Stat) Permissions() uint32 { return s.raw.Mode & 0o7777 }
 
-// Kind gives the protocol's word for the type.
-func Kind(stat *Stat) string {
-	switch Type(stat) {
-	case unix.S_IFREG:
-		return "file"
-	case unix.S_IFDIR:
-		return "directory"
-	case unix.S_IFLNK:
-		return "symlink"
-	case unix.S_IFIFO:
-		return "fifo"
-	case unix.S_IFSOCK:
-		return "socket"
-	}
-	return "device"
+// SetPermissions notes that the mode was changed.
+func (s *Stat) SetPermissions(mode uint32) { s.raw.Mode = s.raw.Mode&unix.S_IFMT | mode }
+
+// Size gives the length of a file.
+func (s *Stat) Size() int64 { return s.raw.Size }
+
+// Modified gives the time of modification.
+func (s *Stat) Modified() Time {
+	return Time{Seconds: int64(s.raw.Mtim.Sec), Nanoseconds: int64(s.raw.Mtim.Nsec)}
 }
 
-// SameInode tells whether both describe the same inode, of the same type.
-func SameInode(one, other *Stat) bool {
-	return one.Ino == other.Ino && one.Dev == other.Dev && Type(one) == Type(other)
+// User gives the owner.
+func (s *Stat) User() uint32 { return s.raw.Uid }
+
+// Group gives the group.
+func (s *Stat) Group() uint32 { return s.raw.Gid }
+
+// Links gives the number of names.
+func (s *Stat) Links() uint64 { return uint64(s.raw.Nlink) }
+
+// Identity gives what names the entry besides its path.
+func (s *Stat) Identity() Identity {
+	return Identity{Device: uint64(s.raw.Dev), Number: s.raw.Ino}
 }
 
-// SameModified tells whether both were modified at the same nanosecond.
-func SameModified(one, other *Stat) bool { return one.Mtim == other.Mtim }
-
-// ModifiedBefore tells whether one was modified before the other.
-func ModifiedBefore(one, other *Stat) bool {
-	return one.Mtim.Sec < other.Mtim.Sec || one.Mtim.Sec == other.Mtim.Sec && one.Mtim.Nsec < other.Mtim.Nsec
-}
-
-// AppendModified appends the nanoseconds since 1970, which an int64 cannot hold for every year.
-func AppendModified(to []byte, stat *Stat) []byte {
-	seconds, nanoseconds := int64(stat.Mtim.Sec), int64(stat.Mtim.Nsec)
-	const limit = 9e9
-	if seconds > -limit && seconds < limit {
-		return strconv.AppendInt(to, seconds*1e9+nanoseconds, 10)
-	}
-	total := new(big.Int).Mul(big.NewInt(seconds), big.NewInt(1e9))
-	return total.Add(total, big.NewInt(nanoseconds)).Append(to, 10)
-}
+// SameDevice tells whether both device nodes stand for the same device.
+func (s *Stat) SameDevice(other *Stat) bool { return s.raw.Rdev == other.raw.Rdev }
 
 // IsSparse tells whether a file takes less room than its size, as files with holes do.
-func IsSparse(stat *Stat) bool { return stat.Blocks*512 < stat.Size }
+func (s *Stat) IsSparse() bool { return s.raw.Blocks*512 < s.raw.Size }
+
+// Device gives the numbers of the device that a node stands for.
+func (s *Stat) Device() (major, minor uint32) {
+	return unix.Major(uint64(s.raw.Rdev)), unix.Minor(uint64(s.raw.Rdev))
+}
+
+// Stat makes the Stat of these details.
+func (d *Details) Stat() Stat {
+	made := Stat{unix.Stat_t{
+		Dev: d.Identity.Device, Ino: d.Identity.Number, Mode: uint32(d.Type) | d.Permissions, Uid: d.User, Gid: d.Group,
+		Rdev: unix.Mkdev(d.Major, d.Minor), Size: d.Size,
+	}}
+	raw := &made.raw
+	setWidth(&raw.Nlink, d.Links)
+	setWidth(&raw.Mtim.Sec, d.Modified.Seconds)
+	setWidth(&raw.Mtim.Nsec, d.Modified.Nanoseconds)
+	if !d.Sparse {
+		raw.Blocks = (d.Size + 511) / 512
+	}
+	return made
+}
+
+// setWidth sets a field whose width differs between architectures.
+func setWidth[Field, Value ~int32 | ~int64 | ~uint32 | ~uint64](field *Field, value Value) {
+	*field = Field(value)
+}

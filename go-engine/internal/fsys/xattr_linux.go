@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+//go:build !portable
+
 package fsys
 
 import (
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// DefaultACL is the attribute of a directory that new entries in it inherit.
-const DefaultACL = "system.posix_acl_default"
+// KeepsAttributes says whether extended attributes are kept.
+const KeepsAttributes = true
 
-// Attributes are extended attributes by name. Those that this user could not set elsewhere are left out.
-type Attributes map[string]string
-
-// Attributes reads the extended attributes; supported is false where the file system has none.
-func (h Handle) Attributes() (attributes Attributes, supported bool, err error) {
+// Attributes reads the extended attributes: none where the file system cannot keep any.
+func (h Handle) Attributes() (Attributes, error) {
 	if h.path != "" {
 		return readAttributes(
 			func(buffer []byte) (int, error) { return unix.Listxattr(h.path, buffer) },
@@ -24,7 +22,7 @@ func (h Handle) Attributes() (attributes Attributes, supported bool, err error) 
 	}
 	// The common case, without a closure: nothing is there.
 	if size, err := unix.Flistxattr(h.fd, nil); size == 0 && err == nil {
-		return nil, true, nil
+		return nil, nil
 	}
 	return readAttributes(
 		func(buffer []byte) (int, error) { return unix.Flistxattr(h.fd, buffer) },
@@ -33,10 +31,15 @@ func (h Handle) Attributes() (attributes Attributes, supported bool, err error) 
 
 // EntryAttributes reads the extended attributes of an entry that is no symbolic link, without opening it: the path
 // leads by the descriptor, and its last component is not followed.
-func EntryAttributes(parent int, name string) (attributes Attributes, supported bool, err error) {
-	path := "/proc/self/fd/" + strconv.Itoa(parent) + "/" + name
+func (d Directory) EntryAttributes(name string) (Attributes, error) {
+	if listsByName() {
+		if size, err := listAttributesAt(d.descriptor(), name, nil); size == 0 && err == nil {
+			return nil, nil
+		}
+	}
+	path := "/proc/self/fd/" + strconv.Itoa(d.descriptor()) + "/" + name
 	if size, err := unix.Llistxattr(path, nil); size == 0 && err == nil {
-		return nil, true, nil
+		return nil, nil
 	}
 	return readAttributes(
 		func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) },
@@ -62,67 +65,19 @@ func (h Handle) SetAttribute(name, value string) error {
 	return unix.Fsetxattr(h.fd, name, []byte(value), 0)
 }
 
-// RemoveAttribute removes one attribute.
+// RemoveAttribute removes one attribute, if it is there.
 func (h Handle) RemoveAttribute(name string) error {
+	var err error
 	if h.path != "" {
-		return unix.Removexattr(h.path, name)
+		err = unix.Removexattr(h.path, name)
+	} else {
+		err = unix.Fremovexattr(h.fd, name)
 	}
-	return unix.Fremovexattr(h.fd, name)
+	if err == noAttribute {
+		return nil
+	}
+	return err
 }
 
-// IsUnsupported tells whether the error says that the file system cannot do what was asked for.
-func IsUnsupported(err error) bool {
-	return err == unix.ENOTSUP || err == unix.EOPNOTSUPP || err == unix.ENOSYS
-}
-
-func readAttributes(list func([]byte) (int, error), get func(string, []byte) (int, error)) (Attributes, bool, error) {
-	names, err := readGrowing(list)
-	if IsUnsupported(err) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, true, err
-	}
-	var attributes Attributes
-	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
-		if !transferable(name) {
-			continue
-		}
-		value, err := readGrowing(func(buffer []byte) (int, error) { return get(name, buffer) })
-		if err == unix.ENODATA {
-			continue // removed since it was listed
-		}
-		if err != nil {
-			return nil, true, err
-		}
-		if attributes == nil {
-			attributes = Attributes{}
-		}
-		attributes[name] = string(value)
-	}
-	return attributes, true, nil
-}
-
-func transferable(name string) bool {
-	switch {
-	case name == "" || name == "security.selinux":
-		return false
-	case strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "trusted."):
-		return isRoot
-	}
-	return true
-}
-
-func readGrowing(read func([]byte) (int, error)) ([]byte, error) {
-	for size := 1 << 10; ; {
-		buffer := make([]byte, size)
-		length, err := read(buffer)
-		if err == nil {
-			return buffer[:length], nil
-		}
-		if err != unix.ERANGE || size > 1<<20 {
-			return nil, err
-		}
-		size *= 4
-	}
-}
+// AttributesAreReachable tells whether extended attributes can be read and set at all.
+func AttributesAreReachable() bool { return unix.Access("/proc/self/fd", unix.X_OK) == nil }

@@ -17,6 +17,7 @@ type Meter struct {
 	ItemsDone    atomic.Int64 // entries or rows
 	ItemsTotal   atomic.Int64 // as far as known
 	BytesDone    atomic.Int64 // bytes written
+	BytesPassed  atomic.Int64 // bytes of what is done without being written
 	BytesTotal   atomic.Int64 // bytes that are to be written, as far as known
 	FilesCopied  atomic.Int64
 	RowsCopied   atomic.Int64
@@ -25,12 +26,16 @@ type Meter struct {
 	started      time.Time
 	phase        atomic.Value
 	current      atomic.Pointer[wire.Path]
+	totals       atomic.Pointer[totals]
 	inWork       atomic.Int64
 	mostInWork   atomic.Int64
 	sampled      time.Time
 	sampledUsage time.Duration
 	startUsage   time.Duration
 }
+
+// totals are the items and bytes of a whole job.
+type totals struct{ items, bytes int64 }
 
 // New starts the clock, in the phase scan.
 func New() *Meter {
@@ -46,6 +51,9 @@ func (m *Meter) SetPhase(phase string) { m.phase.Store(phase) }
 
 // SetCurrent names the path or table in hand.
 func (m *Meter) SetCurrent(path wire.Path) { m.current.Store(&path) }
+
+// SetTotals tells how many items and bytes there are in all.
+func (m *Meter) SetTotals(items, bytes int64) { m.totals.Store(&totals{items, bytes}) }
 
 // Begin counts one more file, table or chunk in work; End counts it off.
 func (m *Meter) Begin() {
@@ -68,8 +76,14 @@ func (m *Meter) Progress() wire.Progress {
 		Elapsed:    time.Since(m.started),
 		ItemsDone:  m.ItemsDone.Load(),
 		ItemsTotal: m.ItemsTotal.Load(),
-		BytesDone:  m.BytesDone.Load(),
-		BytesTotal: m.BytesTotal.Load(),
+		BytesDone:  m.BytesDone.Load() + m.BytesPassed.Load(),
+		BytesTotal: m.BytesTotal.Load() + m.BytesPassed.Load(),
+	}
+	if totals := m.totals.Load(); totals != nil {
+		// More than was counted can only have come since.
+		progress.ItemsTotal = max(totals.items, progress.ItemsDone)
+		progress.BytesTotal = max(totals.bytes, progress.BytesDone)
+		progress.TotalsKnown = true
 	}
 	if current := m.current.Load(); current != nil {
 		progress.Current = *current

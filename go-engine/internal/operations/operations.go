@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/meter"
 	"migration.assistant/engine/internal/wire"
 )
@@ -32,6 +34,16 @@ type Session struct {
 	*wire.Emitter
 	Meter  *meter.Meter
 	DryRun bool
+	// Version is the engine's.
+	Version string
+	// Line is the job as it was received.
+	Line []byte
+	// Near is the engine from which the job came over a connection; nil for none.
+	Near *far.Peer
+	// Elsewhere is set while the job runs on another host: its signs of life and its figures are that one's.
+	Elsewhere atomic.Bool
+	// Figures are the performance that another host told of the job; nil for that of this process.
+	Figures any
 
 	mutex        sync.Mutex
 	firstPath    wire.Path

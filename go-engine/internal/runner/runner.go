@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"migration.assistant/engine/internal/failpoint"
+	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/meter"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/wire"
@@ -36,6 +37,11 @@ func Hello(version string, registry operations.Registry) wire.Hello {
 
 // Run carries out the one job on input, with its events on output, and tells whether it ended with a result.
 func Run(version string, registry operations.Registry, input io.Reader, output io.Writer) bool {
+	return run(version, registry, input, output, nil)
+}
+
+// run is Run for a job that came over a connection from near, if that is not nil.
+func run(version string, registry operations.Registry, input io.Reader, output io.Writer, near *far.Peer) bool {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	emitter := wire.NewEmitter(output, func(err error) {
@@ -44,9 +50,9 @@ func Run(version string, registry operations.Registry, input io.Reader, output i
 	emitter.Hello(Hello(version, registry))
 	defer watchSignals(cancel)()
 
-	session := &operations.Session{Emitter: emitter, Meter: meter.New()}
+	session := &operations.Session{Emitter: emitter, Meter: meter.New(), Version: version, Near: near}
 	lines := bufio.NewReader(input)
-	job, operation, work, err := receive(lines, registry)
+	job, operation, work, err := receive(lines, registry, session)
 	if err != nil {
 		emitter.Error(asFailure(ctx, err), false, nil, session.Meter.Performance(false))
 		return false
@@ -63,7 +69,10 @@ func Run(version string, registry operations.Registry, input io.Reader, output i
 		defer timer.Stop()
 	}
 	statistics, err := carryOut(ctx, job, session, work)
-	performance := session.Meter.Performance(operation.CountsRows)
+	var performance any = session.Meter.Performance(operation.CountsRows)
+	if session.Figures != nil {
+		performance = session.Figures
+	}
 	changed := emitter.Changes() > 0
 	failpoint.Hit("before_result")
 	if err != nil {
@@ -74,12 +83,13 @@ func Run(version string, registry operations.Registry, input io.Reader, output i
 	return true
 }
 
-func receive(lines *bufio.Reader, registry operations.Registry) (*wire.Job, operations.Operation, operations.Work, error) {
+func receive(lines *bufio.Reader, registry operations.Registry, session *operations.Session) (*wire.Job, operations.Operation, operations.Work, error) {
 	none := operations.Operation{}
 	line, err := readLine(lines)
 	if err != nil {
 		return nil, none, nil, err
 	}
+	session.Line = line
 	job, err := wire.DecodeJob(line)
 	if err != nil {
 		return nil, none, nil, err
@@ -136,9 +146,13 @@ func giveSignsOfLife(job *wire.Job, session *operations.Session) (stop func()) {
 		for {
 			select {
 			case <-progress.C:
-				session.Progress(session.Meter.Progress())
+				if !session.Elsewhere.Load() {
+					session.Progress(session.Meter.Progress())
+				}
 			case <-samples:
-				session.Sample(session.Meter.Sample())
+				if !session.Elsewhere.Load() {
+					session.Sample(session.Meter.Sample())
+				}
 			case <-end:
 				return
 			}

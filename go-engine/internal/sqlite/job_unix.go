@@ -155,6 +155,7 @@ func (j *job) countSource(c *connection) ([]int64, error) {
 		j.count.RowsTotal += rows[index]
 	}
 	j.Meter.ItemsTotal.Store(j.count.RowsTotal)
+	j.Meter.SetTotals(j.count.RowsTotal, 0)
 	return rows, nil
 }
 

@@ -18,7 +18,7 @@ const (
 	flushDelay = 100 * time.Millisecond
 )
 
-// Emitter writes events, and may be used by several goroutines. Changes and warnings are gathered and written by
+// Emitter writes events, and may be used by several goroutines. Changes, differences and warnings are gathered and written by
 // groups of whole lines, after 100 ms at the latest; all other events are written at once, with what was gathered
 // before them. Only the runner emits hello, progress, sample, result and error.
 type Emitter struct {
@@ -49,6 +49,37 @@ func (e *Emitter) Change(action, kind string, path Path, before, after *Attribut
 		line = before.appendMember(line, "before")
 		return after.appendMember(line, "after")
 	})
+}
+
+// Difference emits that a tree is not as a manifest says. expected and found may be empty.
+func (e *Emitter) Difference(kind string, path Path, expected, found string) {
+	e.gather(func(line []byte) []byte {
+		line = append(append(line, `{"event":"difference","difference":"`...), kind...)
+		line = path.AppendJSON(append(line, `","path":`...))
+		if expected != "" {
+			line = appendText(append(line, `,"expected":`...), expected)
+		}
+		if found != "" {
+			line = appendText(append(line, `,"found":`...), found)
+		}
+		return line
+	})
+}
+
+// Relay emits an event of another engine, as one whole line; isChange says that it tells of a change.
+func (e *Emitter) Relay(line []byte, isChange bool) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if len(e.gathered) == 0 {
+		e.delay.Reset(flushDelay)
+	}
+	if isChange {
+		e.changes++
+	}
+	e.gathered = append(e.gathered, line...)
+	if len(e.gathered) >= flushSize {
+		e.write()
+	}
 }
 
 // Changes tells how many changes were emitted.
@@ -87,15 +118,16 @@ func (e *Emitter) Hello(hello Hello) {
 	})
 }
 
-// Progress is how far the job is.
+// Progress is how far the job is. Bytes are done when they are written, or found to be there already.
 type Progress struct {
-	Phase      string
-	Elapsed    time.Duration
-	ItemsDone  int64
-	ItemsTotal int64
-	BytesDone  int64
-	BytesTotal int64
-	Current    Path
+	Phase       string
+	Elapsed     time.Duration
+	ItemsDone   int64
+	ItemsTotal  int64
+	BytesDone   int64
+	BytesTotal  int64
+	TotalsKnown bool // the totals are those of the whole job
+	Current     Path
 }
 
 // Progress emits how far the job is.
@@ -107,6 +139,9 @@ func (e *Emitter) Progress(p Progress) {
 		line = strconv.AppendInt(append(line, `,"items_total":`...), p.ItemsTotal, 10)
 		line = strconv.AppendInt(append(line, `,"bytes_done":`...), p.BytesDone, 10)
 		line = strconv.AppendInt(append(line, `,"bytes_total":`...), p.BytesTotal, 10)
+		if p.TotalsKnown {
+			line = append(line, `,"totals_known":true`...)
+		}
 		return appendPath(line, "current", p.Current)
 	})
 }

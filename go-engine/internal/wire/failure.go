@@ -24,9 +24,15 @@ const (
 	Cancelled             = "cancelled"
 	Timeout               = "timeout"
 	IOError               = "io_error"
+	Unreachable           = "unreachable"
 	NotADatabase          = "not_a_database"
 	DatabaseError         = "database_error"
 	SourceChanged         = "source_changed"
+	NameClash             = "name_clash"
+	ManifestInvalid       = "manifest_invalid"
+	ArchiveInvalid        = "archive_invalid"
+	ArchiveUnsafe         = "archive_unsafe"
+	ArchiveTooLarge       = "archive_too_large"
 	Internal              = "internal"
 )
 
@@ -54,7 +60,7 @@ func (f *Failure) At(path Path) *Failure {
 // Resumable says whether a rerun goes on from what is done.
 func (f *Failure) Resumable() bool {
 	switch f.Code {
-	case Cancelled, Timeout, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError:
+	case Cancelled, Timeout, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError, Unreachable:
 		return true
 	}
 	return false

@@ -11,9 +11,19 @@ Knows no domain and nothing of Ansible.
 
 from __future__ import annotations
 
+from . import cache, places
 from .outcome import JobFailed, Outcome
-from .run import Job, describe, run_job
-from .selection import Candidate, Choice, ExecutorUnavailable, Wish, cached_engine, choose, host_platform
+from .run import Job, Stop, describe, run_job
+from .selection import (
+    Candidate,
+    Choice,
+    ExecutorUnavailable,
+    Wish,
+    can_run,
+    choose,
+    host_platform,
+    python_choice,
+)
 
 __all__ = [
     "Candidate",
@@ -22,10 +32,14 @@ __all__ = [
     "Job",
     "JobFailed",
     "Outcome",
+    "Stop",
     "Wish",
-    "cached_engine",
+    "cache",
+    "can_run",
     "choose",
     "describe",
     "host_platform",
+    "places",
+    "python_choice",
     "run_job",
 ]

@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import typing as t
 from dataclasses import dataclass, field
 
+from . import places
 from .events import Event
 from .selection import Choice
 
@@ -35,8 +37,8 @@ class Outcome:
     """What a job did.
 
     changes: the first SAMPLE_SIZE change events; changes_count: how many there were; changes_file: a
-    JSON Lines file with all of them when there were more. statistics, performance, samples, warnings: as
-    in the protocol's events.
+    JSON Lines file with all of them when there were more; the same for difference events. statistics,
+    performance, samples, warnings: as in the protocol's events.
     """
 
     choice: Choice
@@ -46,6 +48,9 @@ class Outcome:
     changes: t.List[Event] = field(default_factory=list)
     changes_count: int = 0
     changes_file: t.Optional[str] = None
+    differences: t.List[Event] = field(default_factory=list)
+    differences_count: int = 0
+    differences_file: t.Optional[str] = None
     warnings: t.List[Event] = field(default_factory=list)
     warnings_count: int = 0
     samples: t.List[Event] = field(default_factory=list)
@@ -58,21 +63,25 @@ class Collector:
         self,
         choice: Choice,
         job_id: str,
-        state_directory: str,
-        on_progress: t.Optional[t.Callable[[Event], None]] = None,
+        on_event: t.Optional[t.Callable[[Event], None]] = None,
     ) -> None:
         self.outcome = Outcome(choice)
-        self._job_id = job_id
-        self._directory = os.path.join(state_directory, "changes")
-        self._list: t.Optional[t.TextIO] = None
-        self._on_progress = on_progress
+        self._changes = _List("changes", job_id)
+        self._differences = _List("differences", job_id)
+        self._on_event = on_event
         self._error: t.Optional[Event] = None
 
     def take(self, event: Event) -> None:
         kind = event["event"]
         outcome = self.outcome
+        if self._on_event is not None and kind not in ("change", "difference"):
+            self._on_event(event)
         if kind == "change":
-            self._take_change(event)
+            outcome.changes_count += 1
+            outcome.changes_file = self._keep(event, outcome.changes, self._changes)
+        elif kind == "difference":
+            outcome.differences_count += 1
+            outcome.differences_file = self._keep(event, outcome.differences, self._differences)
         elif kind == "warning":
             outcome.warnings_count += 1
             if len(outcome.warnings) < SAMPLE_SIZE:
@@ -82,8 +91,6 @@ class Collector:
             if len(outcome.samples) > 2 * SAMPLE_SIZE:
                 # Every second one: the curve keeps its shape, memory its bound.
                 outcome.samples = outcome.samples[::2]
-        elif kind == "progress" and self._on_progress is not None:
-            self._on_progress(event)
         elif kind in ("result", "error"):
             outcome.changed = bool(event.get("changed", False))
             outcome.statistics = event.get("statistics") or {}
@@ -104,52 +111,89 @@ class Collector:
         return self.outcome
 
     def close(self) -> None:
-        if self._list is not None:
-            self._list.close()
-            self._list = None
+        for whole in (self._changes, self._differences):
+            problem = whole.close()
+            if problem is not None:
+                self.take(problem)
+        self.outcome.changes_file = self._changes.path
+        self.outcome.differences_file = self._differences.path
 
-    def _take_change(self, event: Event) -> None:
-        outcome = self.outcome
-        outcome.changes_count += 1
-        if len(outcome.changes) < SAMPLE_SIZE:
-            outcome.changes.append(event)
-            return
-        if outcome.changes_count == SAMPLE_SIZE + 1:
-            self._open_list()
-        if self._list is not None:
-            self._write(event)
+    def _keep(self, event: Event, first: t.List[Event], whole: _List) -> t.Optional[str]:
+        """Keep an event among the first ones, or in the whole list; give the path of that, if there is one."""
+        if len(first) < SAMPLE_SIZE:
+            first.append(event)
+            return None
+        problem = whole.add(event, first)
+        if problem is not None:
+            self.take(problem)
+        return whole.path
 
-    def _open_list(self) -> None:
-        path = os.path.join(self._directory, "%s.jsonl" % self._job_id)
+
+class _List:
+    """A JSON Lines file of all events of one kind, made when there are more than the first ones."""
+
+    def __init__(self, name: str, job_id: str) -> None:
+        self.path: t.Optional[str] = None
+        self._name = name
+        self._job_id = job_id
+        self._stream: t.Optional[t.TextIO] = None
+        self._tried = False
+
+    def add(self, event: Event, first: t.Sequence[Event]) -> t.Optional[Event]:
+        """Write an event, the first ones before it; give a warning where the list cannot be kept."""
+        problem = None
+        if not self._tried:
+            self._tried = True
+            problem = self._open(first)
+        return self._write(event) or problem
+
+    def close(self) -> t.Optional[Event]:
+        """Complete the list; give a warning where it cannot be kept."""
+        stream, self._stream = self._stream, None
         try:
-            os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            if stream is not None:
+                stream.close()
         except OSError as exc:
-            self.take(
-                {
-                    "event": "warning",
-                    "code": "changes_file",
-                    "message": "the whole list of changes cannot be kept in %s: %s" % (path, exc.strerror),
-                }
-            )
-            return
-        self._list = os.fdopen(descriptor, "w", encoding="ascii")
-        self.outcome.changes_file = path
-        for event in self.outcome.changes:
-            self._write(event)
-        _prune(self._directory)
+            return self._lose(exc)
+        return None
 
-    def _write(self, event: Event) -> None:
-        if self._list is not None:
-            self._list.write(json.dumps({key: value for key, value in event.items() if key != "event"}) + "\n")
+    def _open(self, first: t.Sequence[Event]) -> t.Optional[Event]:
+        try:
+            directory = places.make_private(os.path.join(places.state_directory(), self._name))
+            path = os.path.join(directory, "%s.jsonl" % self._job_id)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except (OSError, places.NoPlace) as exc:
+            return self._lose(exc)
+        self._stream = os.fdopen(descriptor, "w", encoding="ascii")
+        self.path = path
+        problem = None
+        for event in first:
+            problem = self._write(event) or problem
+        _prune(directory)
+        return problem
 
+    def _write(self, event: Event) -> t.Optional[Event]:
+        if self._stream is None:
+            return None
+        try:
+            self._stream.write(json.dumps({key: value for key, value in event.items() if key != "event"}) + "\n")
+        except OSError as exc:
+            return self._lose(exc)
+        return None
 
-def state_directory() -> str:
-    """Where this host keeps lists of changes and, later, records of jobs."""
-    if os.name == "posix" and os.geteuid() == 0:
-        return "/var/lib/migration-assistant"
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return os.path.join(base, "migration-assistant")
+    def _lose(self, reason: Exception) -> Event:
+        """Go on without the list, such as when its disk is full. The job is worth more, and its result needs room."""
+        stream, self._stream = self._stream, None
+        path, self.path = self.path, None
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
+        with contextlib.suppress(OSError):
+            if path is not None:
+                os.unlink(path)
+        why = getattr(reason, "strerror", None) or reason
+        message = "the whole list of %s cannot be kept: %s" % (self._name, why)
+        return {"event": "warning", "code": "%s_file" % self._name, "message": message}
 
 
 def _prune(directory: str) -> None:

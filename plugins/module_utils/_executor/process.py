@@ -37,10 +37,12 @@ class Engine:
 
     Use it as a context manager; leaving it always ends and reaps the child. Standard input is the
     lifeline: it stays open until then, so that the engine also stops when this process dies.
+    inherit: descriptors that stay open in the engine.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, inherit: t.Tuple[int, ...] = ()) -> None:
         self._path = path
+        self._inherit = inherit
         self._process: t.Optional[subprocess.Popen[bytes]] = None
         self._selector = selectors.DefaultSelector()
         self._reader = EventReader()
@@ -57,6 +59,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                pass_fds=self._inherit,
             )
         except OSError as exc:
             raise HandshakeError("%s cannot be started: %s" % (self._path, exc.strerror or exc)) from exc

@@ -15,11 +15,11 @@ import typing as t
 import uuid
 from dataclasses import dataclass, field, replace
 
-from .._version import PROTOCOL
+from .._version import PROTOCOL, VERSION
 from .events import Event
-from .outcome import Collector, JobFailed, Outcome, state_directory
+from .outcome import Collector, JobFailed, Outcome
 from .process import GRACE_SECONDS, Engine, EngineDied, HandshakeError
-from .selection import Choice, Wish, after_refusal, choose
+from .selection import Choice, Wish, after_refusal, can_run, choose, host_platform
 
 
 @dataclass(frozen=True)
@@ -48,32 +48,66 @@ class Job:
         }
 
 
-def run_job(wish: Wish, job: Job, on_progress: t.Optional[t.Callable[[Event], None]] = None) -> Outcome:
+class Stop:
+    """The wish that a job ends: from a signal, or from whoever watches it. The first reason counts."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason: t.Optional[str] = None
+
+    def request(self, reason: str) -> None:
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+
+def run_job(
+    wish: Wish,
+    job: Job,
+    *,
+    choice: t.Optional[Choice] = None,
+    on_event: t.Optional[t.Callable[[Event], None]] = None,
+    stop: t.Optional[Stop] = None,
+    inherit: t.Tuple[int, ...] = (),
+) -> Outcome:
     """Run *job* and give its outcome.
 
     An engine that cannot take the job (missing, corrupt, other version or protocol) gives way to the
     fallback where *wish* allows it; an engine that fails later does not, since its work is half done.
-    Raises ExecutorUnavailable and JobFailed.
+    choice: what choose(wish) gave, if that was asked before. on_event: gets every event but changes. stop: ends
+    the job early. inherit: descriptors that the engine keeps open. Raises ExecutorUnavailable and JobFailed.
     """
-    choice = choose(wish)
-    with _Cancellation() as cancellation:
-        if choice.used == "go":
-            try:
-                return _run_engine(choice, job, on_progress, cancellation.requested)
-            except HandshakeError as exc:
-                choice = after_refusal(wish, str(exc))
-        return _run_fallback(choice, job, on_progress, cancellation.requested)
+    choice = choice or choose(wish)
+    stop = stop or Stop()
+    with _Signals(stop):
+        try:
+            if choice.used == "go":
+                try:
+                    return _run_engine(choice, job, on_event, stop, inherit)
+                except HandshakeError as exc:
+                    choice = after_refusal(wish, str(exc))
+            return _run_fallback(choice, job, on_event, stop)
+        except JobFailed as exc:
+            if exc.code == "cancelled" and stop.reason:
+                exc.args = ("the job was stopped: %s" % stop.reason,)
+            raise
 
 
-def describe(wish: Wish) -> t.Tuple[Choice, t.Dict[str, t.Any], t.Dict[str, t.Any]]:
+def describe(wish: Wish, will_come: bool = False) -> t.Tuple[Choice, t.Dict[str, t.Any], t.Dict[str, t.Any]]:
     """The executor that would run, and what the engine ({} where it cannot run) and the fallback say of themselves.
 
-    Raises ExecutorUnavailable.
+    will_come: whether the engine would be brought to this host if a job needed it. Raises ExecutorUnavailable.
     """
     from .. import _fallback
 
-    choice = choose(wish)
     engine: t.Dict[str, t.Any] = {}
+    if will_come and wish.executor != "python" and not can_run(wish):
+        choice = Choice("go", VERSION, None, "the controller's build for %s, brought when needed" % host_platform())
+        return choice, engine, _description(_fallback.hello())
+    choice = choose(wish)
     if choice.used == "go":
         try:
             with Engine(choice.path or "") as process:
@@ -88,17 +122,21 @@ def _description(hello: Event) -> t.Dict[str, t.Any]:
 
 
 def _run_engine(
-    choice: Choice, job: Job, on_progress: t.Optional[t.Callable[[Event], None]], cancelled: t.Callable[[], bool]
+    choice: Choice,
+    job: Job,
+    on_event: t.Optional[t.Callable[[Event], None]],
+    stop: Stop,
+    inherit: t.Tuple[int, ...],
 ) -> Outcome:
-    with Engine(choice.path or "") as engine:
+    with Engine(choice.path or "", inherit) as engine:
         hello = engine.handshake()
         if job.operation not in hello.get("operations", []):
             raise HandshakeError("%s does not know %s" % (choice.path, job.operation))
-        collector = Collector(replace(choice, version=hello["version"]), job.id, state_directory(), on_progress)
+        collector = Collector(replace(choice, version=hello["version"]), job.id, on_event)
         deadline = time.monotonic() + job.timeout + GRACE_SECONDS if job.timeout else None
         try:
             engine.send(job.as_wire(lifeline=True))
-            for event in engine.events(deadline, cancelled):
+            for event in engine.events(deadline, stop.requested):
                 collector.take(event)
         except EngineDied as exc:
             raise JobFailed("engine_died", str(exc), collector.outcome, resumable=True) from exc
@@ -107,34 +145,30 @@ def _run_engine(
         return collector.finish()
 
 
-def _run_fallback(
-    choice: Choice, job: Job, on_progress: t.Optional[t.Callable[[Event], None]], cancelled: t.Callable[[], bool]
-) -> Outcome:
+def _run_fallback(choice: Choice, job: Job, on_event: t.Optional[t.Callable[[Event], None]], stop: Stop) -> Outcome:
     from .. import _fallback
 
-    collector = Collector(choice, job.id, state_directory(), on_progress)
+    collector = Collector(choice, job.id, on_event)
     try:
-        _fallback.run(job.as_wire(lifeline=False), collector.take, cancelled)
+        _fallback.run(job.as_wire(lifeline=False), collector.take, stop.requested)
     finally:
         collector.close()
     return collector.finish()
 
 
-class _Cancellation:
+class _Signals:
     """While entered, the signals that ask a process to end ask the job to end instead."""
 
-    _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
+    _NAMES = tuple(name for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name))
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
         self._previous: t.Dict[int, t.Any] = {}
 
-    def requested(self) -> bool:
-        return self._event.is_set()
-
-    def __enter__(self) -> _Cancellation:
+    def __enter__(self) -> _Signals:
         if threading.current_thread() is threading.main_thread():
-            for number in self._SIGNALS:
+            for name in self._NAMES:
+                number = getattr(signal, name)
                 self._previous[number] = signal.signal(number, self._request)
         return self
 
@@ -142,5 +176,5 @@ class _Cancellation:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _request(self, _number: int, _frame: t.Any) -> None:
-        self._event.set()
+    def _request(self, number: int, _frame: t.Any) -> None:
+        self._stop.request("it got the signal %s" % signal.Signals(number).name)

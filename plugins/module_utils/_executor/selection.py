@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from .._version import VERSION
+from . import places
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -26,11 +27,16 @@ class ExecutorUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place where the engine may be. *sha256* is None for a binary that the user named."""
+    """A place where the engine may be.
+
+    sha256: its sum, or the first digits of it; None where it is not known. cached: it lies in a directory of ours,
+    which must be closed to others; that it is missing there is not worth a word.
+    """
 
     path: str
     origin: str
     sha256: t.Optional[str] = None
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,21 +70,12 @@ class Choice:
 
 def host_platform() -> str:
     """Operating system and architecture in Go's terms, such as linux-amd64."""
-    machine = platform.machine().lower()
-    return "%s-%s" % (platform.system().lower(), _ARCHITECTURES.get(machine, machine))
+    return platform_name(platform.system(), platform.machine())
 
 
-def cache_directory() -> str:
-    """Where an engine that was delivered to this host lives."""
-    if os.name == "posix" and os.geteuid() == 0:
-        return "/var/lib/migration-assistant/engine"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "migration-assistant", "engine")
-
-
-def cached_engine() -> str:
-    """Path of the delivered engine of this version for this platform; it need not exist."""
-    return os.path.join(cache_directory(), "migration-engine-%s-%s" % (VERSION, host_platform()))
+def platform_name(system: str, machine: str) -> str:
+    """The same of the words that uname has for them."""
+    return "%s-%s" % (system.lower(), _ARCHITECTURES.get(machine.lower(), machine.lower()))
 
 
 def choose(wish: Wish) -> Choice:
@@ -90,8 +87,14 @@ def choose(wish: Wish) -> Choice:
         problem = inspect(candidate)
         if problem is None:
             return Choice("go", VERSION, candidate.path, candidate.origin)
-        refusals.append(problem)
-    return after_refusal(wish, "; ".join(refusals) or "no engine for %s" % host_platform())
+        if not candidate.cached or os.path.lexists(candidate.path):
+            refusals.append(problem)
+    return after_refusal(wish, "; ".join(refusals) or "no engine for %s on this host" % host_platform())
+
+
+def can_run(wish: Wish) -> bool:
+    """Whether an engine is where the wish looks for it, and may be started."""
+    return any(inspect(candidate) is None for candidate in wish.candidates)
 
 
 def after_refusal(wish: Wish, why: str) -> Choice:
@@ -111,6 +114,9 @@ def inspect(candidate: Candidate) -> t.Optional[str]:
     """Why the engine at this place must not be started, or None if it may."""
     path = candidate.path
     try:
+        problem = places.distrust(os.path.dirname(path)) if candidate.cached else None
+        if problem:
+            return problem
         info = os.stat(path)
     except OSError as exc:
         return "no engine at %s (%s)" % (path, exc.strerror)
@@ -123,7 +129,7 @@ def inspect(candidate: Candidate) -> t.Optional[str]:
             return "%s can be written by everyone" % path
         if not os.access(path, os.X_OK):
             return "%s is not executable" % path
-    if candidate.sha256 is not None and _sha256(path) != candidate.sha256:
+    if candidate.sha256 is not None and not _sha256(path).startswith(candidate.sha256):
         return "%s is corrupt or of another build (its sha256 is not the one in the manifest)" % path
     return None
 

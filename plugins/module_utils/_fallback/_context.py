@@ -78,6 +78,15 @@ class Context:
             self.changes += 1
             self._send(event)
 
+    def difference(self, difference: str, path: str, expected: str = "", found: str = "") -> None:
+        """Report that a tree is not as a manifest says."""
+        event: Event = {"event": "difference", "difference": difference, "path": path}
+        if expected:
+            event["expected"] = expected
+        if found:
+            event["found"] = found
+        self.emit(event)
+
     def warning(self, code: str, message: str, path: Optional[str] = None) -> None:
         """Report what does not make the job fail."""
         event: Event = {"event": "warning", "code": code, "message": message}

@@ -34,12 +34,16 @@ class JobError(Exception):
 
 
 class ItemError(Exception):
-    """One entry failed: it becomes a ``warning`` event, is counted, and the work goes on."""
+    """One entry failed: it becomes a ``warning`` event, is counted, and the work goes on.
 
-    def __init__(self, code: str, message: str) -> None:
+    ``needed`` are the bytes of a file that could not be written.
+    """
+
+    def __init__(self, code: str, message: str, needed: int = 0) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.needed = needed
 
 
 def reason(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 MEBIBYTE = 1048576
 
@@ -20,15 +20,17 @@ MEBIBYTE = 1048576
 class Tally:
     """Counters of one worker. Only that worker writes them, so they need no lock.
 
-    ``bytes_done`` are the bytes written, ``bytes_total`` those that are to be written, as far as known.
+    ``bytes_done`` are the bytes written, ``bytes_total`` those that are to be written, as far as known;
+    ``bytes_passed`` those of files that are done without being written.
     """
 
-    __slots__ = ("bytes_done", "bytes_total", "files_copied", "items_done", "items_total", "retries")
+    __slots__ = ("bytes_done", "bytes_passed", "bytes_total", "files_copied", "items_done", "items_total", "retries")
 
     def __init__(self) -> None:
         self.items_done = 0
         self.items_total = 0
         self.bytes_done = 0
+        self.bytes_passed = 0
         self.bytes_total = 0
         self.files_copied = 0
         self.retries = 0
@@ -50,6 +52,11 @@ class Meter:
         self.concurrent_operations = 0
         self._in_work = 0
         self.rows_copied: Optional[int] = None
+        self._totals: Optional[Tuple[int, int]] = None
+
+    def set_totals(self, items: int, size: int) -> None:
+        """Tell how many items and bytes there are in all."""
+        self._totals = (items, size)
 
     def tally(self) -> Tally:
         """A new set of counters for one worker."""
@@ -80,6 +87,14 @@ class Meter:
         event: Dict[str, Any] = {"event": "progress", "phase": self.phase, "elapsed": round(self.elapsed(), 3)}
         for name in ("items_done", "items_total", "bytes_done", "bytes_total"):
             event[name] = self.total(name)
+        passed = self.total("bytes_passed")
+        event["bytes_done"] += passed
+        event["bytes_total"] += passed
+        if self._totals is not None:
+            # More than was counted can only have come since.
+            event["items_total"] = max(self._totals[0], event["items_done"])
+            event["bytes_total"] = max(self._totals[1], event["bytes_done"])
+            event["totals_known"] = True
         if self.current is not None:
             event["current"] = self.current
         return event

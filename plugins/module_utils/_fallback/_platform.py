@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
+import shutil
 import sys
-from typing import Any, Dict, FrozenSet
+from typing import Any, Callable, Dict, FrozenSet, Optional
 
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
@@ -22,6 +24,9 @@ HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
 HAS_SEEK_HOLE = hasattr(os, "SEEK_HOLE")
 HAS_REFLINK = sys.platform.startswith("linux")
 HAS_SPECIALS = HAS_PROC
+
+# The library of each format that is no part of Python; the command of the same name will do too.
+ARCHIVE_LIBRARIES: Dict[str, str] = {"zstd": "zstandard", "lz4": "lz4.frame", "brotli": "brotli"}
 
 # Absent flags are no-ops: without O_PATH metadata is reached by an ordinary descriptor.
 O_NOATIME: int = getattr(os, "O_NOATIME", 0)
@@ -49,10 +54,41 @@ def read_into(descriptor: int, part: memoryview, position: int) -> int:
     return len(data)
 
 
+def syncfs() -> Optional[Callable[[int], None]]:
+    """What brings all that was written to the file system of a descriptor to its disk; None where nothing does."""
+    try:
+        import ctypes
+
+        function = ctypes.CDLL(None, use_errno=True).syncfs
+    except (ImportError, OSError, TypeError, AttributeError):
+        return None
+
+    def call(descriptor: int) -> None:
+        if function(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+    return call
+
+
 def name() -> str:
     """Operating system and architecture in Go's terms, such as ``linux-amd64``."""
     machine = platform.machine()
     return "%s-%s" % (platform.system().lower(), _ARCHITECTURES.get(machine, machine))
+
+
+def has_library(name: str) -> bool:
+    """Whether a Python library that is no part of Python is on this host."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        # Of a module in a package that is not there.
+        return False
+
+
+def has_command(name: str) -> bool:
+    """Whether a command is in this host's path."""
+    return shutil.which(name) is not None
 
 
 def capabilities() -> Dict[str, Any]:
@@ -64,4 +100,7 @@ def capabilities() -> Dict[str, Any]:
         "sparse": HAS_SEEK_HOLE,
         "reflink": HAS_REFLINK,
         "copy_file_range": HAS_COPY_FILE_RANGE,
+        "blake3": has_library("blake3"),
+        "xxh3": has_library("xxhash"),
+        **{name: has_library(library) or has_command(name) for name, library in ARCHIVE_LIBRARIES.items()},
     }

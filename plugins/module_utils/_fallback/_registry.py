@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from . import files, sqlite
+from . import archive, checksum, files, sqlite
 from ._context import Context
 
 
@@ -26,5 +26,7 @@ class Operation(NamedTuple):
 OPERATIONS: Dict[str, Operation] = {
     "file_sync": Operation(files.validate_sync, files.synchronize, files.available),
     "file_statistics": Operation(files.validate_statistics, files.gather_statistics, files.available),
+    "file_checksum": Operation(checksum.validate, checksum.run, files.available),
+    "file_archive": Operation(archive.validate, archive.run, files.available),
     "database_migrate": Operation(sqlite.validate, sqlite.run, sqlite.available),
 }

@@ -73,8 +73,12 @@ class Copier:
             self._copy_small(worker, source, target, size)
         elif is_sparse(info):
             os.ftruncate(target, size)
+            holes = size
             for start, end in data_ranges(source, size):
                 self._copy_range(worker, source, target, start, end)
+                holes -= end - start
+            worker.tally.bytes_passed += holes
+            worker.tally.bytes_total -= holes
         elif self._limiter is None and self._reflink(source, target, info.st_dev):
             worker.tally.bytes_done += size
         elif size > self._chunk_size and self._parallel_chunks > 1:

@@ -11,11 +11,13 @@ import stat
 from typing import List, NamedTuple, Optional
 
 from . import tree
-from ._errors import JobError
+from ._errors import ItemError, JobError
 from .metadata import Attributes
 from .session import Session
 from .tree import Route, join, kind, text
 from .workers import Worker
+
+_MOUNT_POINT = "the directory is a mount point, and nothing in it is deleted; unmount it, or protect it by a filter"
 
 
 class Doomed(NamedTuple):
@@ -30,11 +32,18 @@ class Doomed(NamedTuple):
 class _Level:
     """A directory on the way down while a subtree is collected."""
 
-    def __init__(self, parent: int, path: str, name: str) -> None:
+    def __init__(self, parent: int, path: str, name: str, above: tree.Mount) -> None:
         self.path = path
         self.name = name
         self.keep = False
+        self.entries: List[os.DirEntry[str]] = []
         self.descriptor = tree.open_directory(parent, name)
+        # What is mounted there belongs to somebody else. Emptied, it could not be removed either.
+        self.mount = tree.mount_of(self.descriptor)
+        self.mounted = self.mount != above
+        if self.mounted:
+            self.keep = True
+            return
         with os.scandir(self.descriptor) as entries:
             self.entries = list(entries)
 
@@ -67,7 +76,7 @@ class Deletions:
 
     def collect_contents(self, parent: int, path: str, name: str) -> bool:
         """Note all that is in a directory, but not the directory; True if it will be empty."""
-        levels = [_Level(parent, path, name)]
+        levels = [_Level(parent, path, name, tree.mount_of(parent))]
         try:
             while True:
                 self._context.check()
@@ -77,6 +86,8 @@ class Deletions:
                     levels.append(below)
                     continue
                 os.close(levels.pop().descriptor)
+                if level.mounted:
+                    self._context.failure(text(join(level.path, level.name)), ItemError("mount_point", _MOUNT_POINT))
                 if not levels:
                     return not level.keep
                 if level.keep:
@@ -97,7 +108,7 @@ class Deletions:
             if filters.any_protected and filters.protects(text(join(path, entry.name)), is_directory):
                 level.keep = True
             elif is_directory:
-                return _Level(level.descriptor, path, entry.name)
+                return _Level(level.descriptor, path, entry.name, level.mount)
             else:
                 self._note(path, entry.name, entry.stat(follow_symlinks=False))
         return None

@@ -100,7 +100,8 @@ class Directories:
         except OSError as error:
             raise step("open the source directory", error) from error
         directory.info = os.fstat(directory.source)
-        self._refuse_root(directory.info)
+        if not self._session.is_elsewhere(directory.info):
+            self._refuse_root(directory.info)
         if directory.created:
             self._make(directory, parent)
             self.report_made(worker, directory)
@@ -151,6 +152,7 @@ class Directories:
         if not tree.same_entry(opened, directory.existing):
             raise tree.replaced("destination")
         self._refuse_root(opened)
+        self._session.flusher.add(directory.destination, opened)
 
     def _refuse_root(self, info: os.stat_result) -> None:
         """A bind mount can put one root into the other, where no comparison of paths sees it."""

@@ -11,7 +11,9 @@ from typing import Any, Dict
 
 from . import _platform, tree
 from ._context import Context
+from ._errors import JobError
 from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, optional, read_object
+from .census import Census
 from .deletions import Deletions
 from .directories import Directory
 from .filters import check_filter
@@ -23,7 +25,7 @@ from .walk import Handlers, Walk
 from .workers import Pool, Worker
 
 
-def _absolute_path(value: Any, where: str) -> str:
+def absolute_path(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.startswith("/"):
         raise bad_job("%s must be an absolute path" % where)
     try:
@@ -32,27 +34,31 @@ def _absolute_path(value: Any, where: str) -> str:
         raise bad_job("%s is no path: %s" % (where, error)) from error
 
 
-_PRESERVE: Dict[str, Field] = {
+PRESERVE: Dict[str, Field] = {
     name: Field(boolean, True)
     for name in ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "specials")
 }
-_COMMON: Dict[str, Field] = {
-    "source": Field(_absolute_path, required=True),
+COMMON: Dict[str, Field] = {
+    "source": Field(absolute_path, required=True),
     "filters": Field(list_of(check_filter), ()),
     "parallel_files": Field(integer(1, 1024), 8),
 }
 _SYNC: Dict[str, Field] = {
-    **_COMMON,
-    "destination": Field(_absolute_path, required=True),
+    **COMMON,
+    "destination": Field(absolute_path, required=True),
     "compare": Field(choice("quick", "checksum"), "quick"),
+    "update": Field(boolean, False),
     "verify": Field(boolean, False),
+    "on_vanished": Field(choice("warn", "fail"), "warn"),
     "delete": Field(boolean, False),
     "max_delete": Field(optional(integer())),
-    "preserve": Field(nested(_PRESERVE), read_object({}, "preserve", _PRESERVE)),
+    "one_file_system": Field(boolean, False),
+    "preserve": Field(nested(PRESERVE), read_object({}, "preserve", PRESERVE)),
     "parallel_chunks": Field(integer(1, 1024), 1),
     "chunk_size": Field(integer(65536), 50 << 20),
     "buffer_size": Field(integer(4096), 256 << 10),
     "bandwidth_limit": Field(integer(), 0),
+    "sync_frequency": Field(integer(), 0),
 }
 
 
@@ -66,7 +72,7 @@ def validate_sync(parameters: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def validate_statistics(parameters: Dict[str, Any]) -> Dict[str, Any]:
-    return read_object(parameters, "parameters", _COMMON)
+    return read_object(parameters, "parameters", COMMON)
 
 
 def gather_statistics(context: Context) -> None:
@@ -83,9 +89,10 @@ def synchronize(context: Context) -> None:
     tree.raise_descriptor_limit()
     session = Session(context)
     try:
-        with Roots(context) as roots:
+        with Roots(context) as roots, Census(roots.source, session.filters, context.meter, session.one_file_system):
             _Synchronization(session, roots).run()
     finally:
+        session.flusher.close()
         context.statistics = session.statistics()
 
 
@@ -101,6 +108,19 @@ class _Synchronization:
         self._handlers = Handlers(session)
 
     def run(self) -> None:
+        try:
+            self._make_equal()
+        except JobError as error:
+            if error.code == "max_delete_exceeded":  # all else is done
+                self._flush()
+            raise
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._context.changes:
+            self._session.flusher.finish()
+
+    def _make_equal(self) -> None:
         walk = self._walk()
         self._context.meter.phase = "links"
         latecomers = Latecomers(
@@ -122,10 +142,13 @@ class _Synchronization:
         roots, session = self._roots, self._session
         info = os.fstat(roots.source)
         session.roots.add((info.st_dev, info.st_ino))
+        session.source_device = info.st_dev
         if roots.destination is not None:
             session.metadata.probe_destination(roots.destination)
             destination = os.fstat(roots.destination)
             session.roots.add((destination.st_dev, destination.st_ino))
+            session.flusher.add(roots.destination, destination)
+            session.destination = roots.destination
         root = Directory(None, "", info, roots.existing)
         root.source = os.dup(roots.source)
         if roots.destination is not None:

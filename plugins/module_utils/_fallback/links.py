@@ -82,6 +82,9 @@ class Latecomers:
             if not (session.hard_links and item.info.st_nlink > 1 and stat.S_ISREG(item.info.st_mode)):
                 self._handlers.synchronize(self._worker, item)
                 return
+            # Such a name is no part of the group: the others are not linked to it.
+            if self._handlers.files.keeps_newer(self._worker, item):
+                return
             key = _inode(item.info)
             leader = self._leaders.get(key)
             if leader is not None:
@@ -93,7 +96,7 @@ class Latecomers:
     def _choose_leader(self, members: List[Item]) -> Item:
         """The first whose content is up to date, since the others are linked to it for nothing; else the first."""
         for item in members:
-            if item.existing is None:
+            if item.existing is None or self._handlers.files.is_newer(item):
                 continue
             # Who cannot be compared is no leader; if it cannot be made either, that is told then.
             with contextlib.suppress(OSError, ItemError, Vanished):
@@ -124,6 +127,7 @@ class Latecomers:
 
     def _link_to(self, item: Item, leader: Leader) -> None:
         counters = self._worker.counters
+        self._worker.tally.bytes_passed += item.info.st_size
         existing = item.existing
         if existing is not None and stat.S_ISREG(existing.st_mode) and _inode(existing) == leader.inode:
             counters.files_unchanged += 1

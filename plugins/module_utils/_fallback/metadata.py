@@ -38,7 +38,7 @@ class Metadata:
         self._owner = preserve["owner"] and self.root
         self._user = _platform.effective_user()
         self._groups = _platform.own_groups()
-        self._umask = _current_umask()
+        self.umask = _current_umask()
         self._context = context
         self._warned = set(["owner_not_preserved"] if not preserve["owner"] else [])
         self._lock = threading.Lock()
@@ -116,7 +116,7 @@ class Metadata:
             return stat.S_IMODE(info.st_mode)
         if existing is not None and stat.S_IFMT(existing.st_mode) == stat.S_IFMT(info.st_mode):
             return stat.S_IMODE(existing.st_mode)
-        return stat.S_IMODE(info.st_mode) & 0o777 & ~self._umask
+        return stat.S_IMODE(info.st_mode) & 0o777 & ~self.umask
 
     def new_owner(self, info: os.stat_result) -> Tuple[int, int]:
         """User and group to give to a new entry, -1 for what creation gave it."""

@@ -33,14 +33,31 @@ class Files(Handler):
                 differences = self.differences(item, existing)
                 if not differences.after and not differences.before:
                     worker.counters.files_unchanged += 1
+                    worker.tally.bytes_passed += item.info.st_size
                     return (existing.st_dev, existing.st_ino)
                 # Else another name shares the inode and has no part in this: the file is made anew.
                 if existing.st_nlink == 1 or item.info.st_nlink > 1:
                     self.update_metadata(worker, item, existing, differences)
+                    worker.tally.bytes_passed += item.info.st_size
                     return (existing.st_dev, existing.st_ino)
             return self._copy(worker, item)
         finally:
             self.context.meter.end()
+
+    def is_newer(self, item: Item) -> bool:
+        """Whether the destination's file stays as it is, since it is newer than the source."""
+        existing = item.existing
+        if not self.session.update or existing is None or not stat.S_ISREG(existing.st_mode):
+            return False
+        return existing.st_mtime_ns > item.info.st_mtime_ns
+
+    def keeps_newer(self, worker: Worker, item: Item) -> bool:
+        """``is_newer`` for the file in hand, which is done then."""
+        if not self.is_newer(item):
+            return False
+        worker.counters.files_newer += 1
+        worker.tally.bytes_passed += item.info.st_size
+        return True
 
     def has_content(self, item: Item, existing: os.stat_result) -> bool:
         """Whether the destination is a file whose content is up to date, by the job's way of comparing."""
@@ -87,7 +104,10 @@ class Files(Handler):
 
     def _copy(self, worker: Worker, item: Item) -> Optional[Inode]:
         read_old_target(item)
-        worker.tally.bytes_total += item.info.st_size
+        if self.session.dry_run:
+            worker.tally.bytes_passed += item.info.st_size
+        else:
+            worker.tally.bytes_total += item.info.st_size
         inode: Optional[Inode] = None
         # A dry run opens the source too, since a user other than root may not be allowed to.
         if not (self.session.dry_run and self.metadata.root):
@@ -96,13 +116,14 @@ class Files(Handler):
                 if not self.session.dry_run:
                     inode = self._copy_open(worker, item, source)
             except OSError as error:
-                raise step("write the destination", error) from error
+                raise step("write the destination", error, item.info.st_size) from error
             finally:
                 os.close(source)
         worker.tally.files_copied += 1
         worker.counters.files_copied += 1
         worker.counters.bytes_copied += item.info.st_size
         self.report_made(item)
+        self.session.flusher.copied()
         return inode
 
     def _copy_open(self, worker: Worker, item: Item, source: int) -> Optional[Inode]:
@@ -116,6 +137,7 @@ class Files(Handler):
                 if self.session.verify:
                     self._verify(worker, item, source, target)
                 self._finish(item, source, target)
+                self.session.flusher.file(target)
                 if item.info.st_nlink > 1:
                     made = os.fstat(target)
                     inode = (made.st_dev, made.st_ino)

@@ -14,6 +14,7 @@ from typing import List, Optional, Set, Tuple
 from . import tree
 from ._context import Context
 from ._errors import JobError, reason
+from .room import no_room
 from .tree import text
 
 _LOCKS_UNSUPPORTED = frozenset([errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
@@ -38,14 +39,14 @@ class Roots:
         try:
             path: str = context.parameters["destination"]
             self.existing = _examine_destination(path)
-            _refuse_overlap(context.parameters["source"], path)
+            _refuse_overlap(context.parameters["source"], path, context.parameters["one_file_system"])
             _check_writable(path)
             if self.existing is not None:
                 self.destination = _open(path)
             elif not context.dry_run:
                 self.destination = _create(path)
             if self.destination is not None and not context.dry_run:
-                self._lock(self.destination, path)
+                _lock(context, self.destination, path)
         except BaseException:
             os.close(source)
             if self.destination is not None:
@@ -59,19 +60,60 @@ class Roots:
         if self.destination is not None:
             os.close(self.destination)
 
-    def _lock(self, descriptor: int, path: str) -> None:
-        """Keep other jobs out of the destination until its descriptor is closed."""
-        import fcntl
 
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _error("destination_busy", "another job is writing to the destination %s", path) from error
-        except OSError as error:
-            if error.errno not in _LOCKS_UNSUPPORTED:
+class Destination:
+    """The directory that a job writes in. ``existing`` and ``descriptor`` are as in Roots; use it as a context manager.
+
+    It is locked, unless this is a dry run. Where it is missing it is made by ``create`` only.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._path: str = context.parameters["destination"]
+        self.descriptor: Optional[int] = None
+        self.existing: Optional[os.stat_result] = None
+
+    def __enter__(self) -> Destination:
+        self.existing = _examine_destination(self._path)
+        _check_writable(self._path)
+        if self.existing is not None:
+            self.descriptor = _open(self._path)
+            try:
+                self._lock()
+            except BaseException:
+                os.close(self.descriptor)
                 raise
-            message = "the destination cannot be locked; do not run two jobs on it: %s" % reason(error)
-            self._context.warning("lock_unavailable", message)
+        return self
+
+    def create(self) -> int:
+        """Make the directory, if it is missing; its descriptor."""
+        if self.descriptor is None:
+            self.descriptor = _create(self._path)
+            self._lock()
+        return self.descriptor
+
+    def _lock(self) -> None:
+        if self.descriptor is not None and not self._context.dry_run:
+            _lock(self._context, self.descriptor, self._path)
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+
+
+def _lock(context: Context, descriptor: int, path: str) -> None:
+    """Keep other jobs out of the destination until its descriptor is closed."""
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _error("destination_busy", "another job is writing to the destination %s", path) from error
+    except OSError as error:
+        if error.errno not in _LOCKS_UNSUPPORTED:
+            raise
+        message = "the destination cannot be locked; do not run two jobs on it: %s" % reason(error)
+        context.warning("lock_unavailable", message)
 
 
 def open_source(path: str) -> int:
@@ -114,9 +156,13 @@ def _not_a_directory(path: str) -> JobError:
     return _error("destination_not_directory", "the destination %s is not a directory, or lies below a file", path)
 
 
-def _refuse_overlap(source: str, destination: str) -> None:
-    """Compare by identity, so that bind mounts and other spellings of one directory are noticed."""
-    if _identity(source) in _lineage(destination):
+def _refuse_overlap(source: str, destination: str, one_file_system: bool) -> None:
+    """Compare by identity, so that bind mounts and other spellings of one directory are noticed.
+
+    A destination in a file system that the walk does not enter may be inside the source.
+    """
+    apart = one_file_system and os.stat(source).st_dev != os.stat(nearest_existing(destination)).st_dev
+    if not apart and _identity(source) in _lineage(destination):
         raise _error("paths_overlap", "the destination %s is the source " + text(source) + " or inside it", destination)
     if os.path.lexists(destination) and _identity(destination) in _lineage(source):
         raise _error("paths_overlap", "the source %s is inside the destination " + text(destination), source)
@@ -166,7 +212,11 @@ def _create(path: str) -> int:
         return _open(path)
     except OSError as error:
         if tree.is_full(error):
-            raise JobError("disk_full", "the destination has no room left") from error
+            above = _open(nearest_existing(os.path.dirname(path)))
+            try:
+                raise no_room(above, "", error) from error
+            finally:
+                os.close(above)
         raise _error("destination_unwritable", "unable to create the destination %s: " + reason(error), path) from error
 
 

@@ -13,10 +13,12 @@ from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Option
 
 from . import tree
 from ._context import Context
-from ._errors import ItemError, JobError
+from ._errors import ItemError
 from .copy import Copier
 from .filters import Filters
+from .flush import Flusher
 from .metadata import Metadata
+from .room import no_room
 from .tree import Vanished
 from .workers import Counters, Worker
 
@@ -42,11 +44,16 @@ class Session:
         self.context = context
         self.dry_run = context.dry_run
         self.by_content = parameters["compare"] == "checksum"
+        self.update: bool = parameters["update"]
         self.verify: bool = parameters["verify"]
+        self.fail_vanished = parameters["on_vanished"] == "fail"
         self.delete: bool = parameters["delete"]
         self.max_delete: Optional[int] = parameters["max_delete"]
         self.hard_links: bool = parameters["preserve"]["hard_links"]
         self.specials: bool = parameters["preserve"]["specials"]
+        self.one_file_system: bool = parameters["one_file_system"]
+        self.source_device = -1
+        self.destination: Optional[int] = None
         self.filters = Filters(parameters["filters"])
         self.metadata = Metadata(parameters["preserve"], context)
         self.copier = Copier(
@@ -56,6 +63,7 @@ class Session:
             parameters["parallel_chunks"],
             parameters["bandwidth_limit"],
         )
+        self.flusher = Flusher(0 if context.dry_run else parameters["sync_frequency"])
         # Identities of the two directories that the job names.
         self.roots: Set[Tuple[int, int]] = set()
         self._buffer_size: int = parameters["buffer_size"]
@@ -74,24 +82,35 @@ class Session:
             total.add(worker.counters)
         return dict(total.as_dict(), changes=self.context.changes)
 
+    def is_elsewhere(self, info: os.stat_result) -> bool:
+        """Whether a directory of the source is in another file system and is not to be entered."""
+        return self.one_file_system and info.st_dev != self.source_device
+
     def failures_of(self, path: str) -> ContextManager[None]:
         """As the function of that name."""
-        return failures_of(self.context, path)
+        return failures_of(self.context, path, self.fail_vanished, self.destination)
 
 
 @contextlib.contextmanager
-def failures_of(context: Context, path: str) -> Iterator[None]:
+def failures_of(
+    context: Context, path: str, fail_vanished: bool = False, destination: Optional[int] = None
+) -> Iterator[None]:
     """Turn what goes wrong with one entry into a warning; the work goes on unless nothing more can succeed."""
     try:
         yield
     except Vanished:
-        context.warning("vanished", "the entry vanished before it was read", tree.text(path))
+        message = "the entry vanished before it was read"
+        if fail_vanished:
+            context.failure(tree.text(path), ItemError("vanished", message))
+        else:
+            context.warning("vanished", message, tree.text(path))
     except (ItemError, OSError) as error:
         if tree.is_full(error):
-            raise JobError("disk_full", "the destination has no room left", tree.text(path)) from error
+            raise no_room(destination, path, error) from error
         context.failure(tree.text(path), error)
 
 
-def step(description: str, error: OSError) -> ItemError:
+def step(description: str, error: OSError, needed: int = 0) -> ItemError:
     """An error of the system with what it stood in the way of."""
-    return ItemError("io_error", "unable to %s: %s" % (description, error.strerror or os.strerror(error.errno or 0)))
+    message = "unable to %s: %s" % (description, error.strerror or os.strerror(error.errno or 0))
+    return ItemError("io_error", message, needed)

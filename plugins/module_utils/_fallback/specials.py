@@ -42,9 +42,9 @@ class Symlinks(Handler):
             return
         if not self.session.dry_run:
             if "owner" in after or "group" in after:
-                _change_owner(item.destination, item.name, after.get("owner", -1), after.get("group", -1))
+                change_owner(item.destination, item.name, after.get("owner", -1), after.get("group", -1))
             if self.metadata.timestamps:
-                _set_times(item.destination, item.name, item.info)
+                set_times(item.destination, item.name, item.info)
         self.report_metadata(worker, item, before, after)
 
     def _make(self, worker: Worker, item: Item) -> None:
@@ -53,9 +53,9 @@ class Symlinks(Handler):
         temporary = worker.temporary_name()
         os.symlink(item.target, temporary, dir_fd=item.destination)
         try:
-            _change_owner(item.destination, temporary, *self.metadata.new_owner(item.info))
+            change_owner(item.destination, temporary, *self.metadata.new_owner(item.info))
             if self.metadata.timestamps:
-                _set_times(item.destination, temporary, item.info)
+                set_times(item.destination, temporary, item.info)
             put_in_place(item, temporary)
         except BaseException:
             tree.discard(item.destination, temporary)
@@ -77,7 +77,7 @@ class Specials(Handler):
             self._skip(worker, item)
             return
         existing = item.existing
-        if existing is not None and _same_special(item.info, existing):
+        if existing is not None and same_special(item.info, existing):
             differences = self.differences(item, existing)
             if differences.before or differences.after:
                 self.update_metadata(worker, item, existing, differences)
@@ -123,16 +123,16 @@ class Specials(Handler):
         self.context.warning("special_skipped", "the %s was not copied" % kind(item.info.st_mode), text(item.path))
 
 
-def _same_special(one: os.stat_result, other: os.stat_result) -> bool:
+def same_special(one: os.stat_result, other: os.stat_result) -> bool:
     if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
         return False
     return kind(one.st_mode) != "device" or one.st_rdev == other.st_rdev
 
 
-def _change_owner(directory: int, name: str, user: int, group: int) -> None:
+def change_owner(directory: int, name: str, user: int, group: int) -> None:
     if user != -1 or group != -1:
         os.chown(name, user, group, dir_fd=directory, follow_symlinks=False)
 
 
-def _set_times(directory: int, name: str, info: os.stat_result) -> None:
+def set_times(directory: int, name: str, info: os.stat_result) -> None:
     os.utime(name, ns=(info.st_atime_ns, info.st_mtime_ns), dir_fd=directory, follow_symlinks=False)

@@ -62,6 +62,7 @@ def _count(job: Job, session: Session) -> Dict[str, int]:
         rows[table["name"]] = session.value(table["count"]) if table["count"] else 0
     job.count["rows_total"] = sum(rows.values())
     job.tally.items_total = job.count["rows_total"]
+    job.context.meter.set_totals(job.count["rows_total"], 0)
     return rows
 
 

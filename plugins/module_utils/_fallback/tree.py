@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import sys
-from typing import Dict, Iterator, List, Union
+from typing import Dict, Iterator, List, Tuple, Union
 
 from . import _platform
 from ._errors import ItemError
@@ -28,11 +28,13 @@ _FILE_FLAGS: int = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 _CREATE_FLAGS: int = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_PREFIX = ".migration-assistant-"
+TEMPORARY_PREFIX = ".migration-assistant-"
 _TEMPORARY = re.compile(r"\.migration-assistant-[0-9a-f]{16}\.tmp")
 
 # What metadata calls take: an open descriptor, or the /proc path of an O_PATH descriptor.
 Target = Union[int, str]
+# What a directory is part of: its file system and, where the system tells it, the number of its mount.
+Mount = Tuple[int, str]
 
 
 class Vanished(Exception):
@@ -67,7 +69,7 @@ def from_text(path: str) -> str:
 
 def is_temporary(name: str) -> bool:
     """Whether a name is one that only our own unfinished work has."""
-    return name.startswith(_PREFIX) and _TEMPORARY.fullmatch(name) is not None
+    return name.startswith(TEMPORARY_PREFIX) and _TEMPORARY.fullmatch(name) is not None
 
 
 def kind(mode: int) -> str:
@@ -129,18 +131,18 @@ def open_source_file(directory: int, name: str, info: os.stat_result) -> int:
         raise Vanished from error
 
 
-def open_existing_file(directory: int, name: str, info: os.stat_result) -> int:
+def open_existing_file(directory: int, name: str, info: os.stat_result, side: str = "destination") -> int:
     """Open a regular file of the destination for reading; it must still be the one that ``info`` describes."""
     descriptor = os.open(name, _FILE_FLAGS, dir_fd=directory)
     if not same_entry(os.fstat(descriptor), info):
         os.close(descriptor)
-        raise replaced("destination")
+        raise replaced(side)
     return descriptor
 
 
-def create_file(directory: int, name: str, readable: bool) -> int:
+def create_file(directory: int, name: str, readable: bool, mode: int = 0o600) -> int:
     access = os.O_RDWR if readable else os.O_WRONLY
-    return os.open(name, _CREATE_FLAGS | access, 0o600, dir_fd=directory)
+    return os.open(name, _CREATE_FLAGS | access, mode, dir_fd=directory)
 
 
 def replaced(side: str) -> ItemError:
@@ -167,6 +169,17 @@ def discard(directory: int, name: str) -> None:
     """Remove a temporary file of ours; the error that led here is the one worth telling."""
     with contextlib.suppress(OSError):
         os.unlink(name, dir_fd=directory)
+
+
+def mount_of(descriptor: int) -> Mount:
+    """What an open directory is part of."""
+    device = os.fstat(descriptor).st_dev
+    if _platform.HAS_PROC:
+        with contextlib.suppress(OSError), open("/proc/self/fdinfo/%d" % descriptor, encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("mnt_id:"):
+                    return device, line.split()[1]
+    return device, ""
 
 
 def is_empty(parent: int, name: str) -> bool:

@@ -39,7 +39,8 @@ class Handlers:
 
     def synchronize(self, worker: Worker, item: Item) -> None:
         if stat.S_ISREG(item.info.st_mode):
-            self.files.synchronize(worker, item)
+            if not self.files.keeps_newer(worker, item):
+                self.files.synchronize(worker, item)
         elif stat.S_ISLNK(item.info.st_mode):
             self._symlinks.synchronize(worker, item)
         else:
@@ -91,7 +92,12 @@ class Walk:
         with self._session.failures_of(directory.path):
             self._directories.enter(worker, directory)
             entered = True
-        if entered:
+        if entered and self._session.is_elsewhere(directory.info):
+            worker.counters.skipped += 1
+            message = "what is in another file system was not copied"
+            self._session.context.warning("mount_point_skipped", message, text(directory.path))
+            self._done(worker, directory)
+        elif entered:
             self._fill(worker, directory)
         else:
             self._close(directory)
@@ -228,7 +234,7 @@ class Walk:
         if not self._session.delete:
             raise ItemError("io_error", "a directory is in the way; delete: true would replace it")
         if not self._deletions.collect_contents(item.destination, item.place.path, item.name):
-            raise ItemError("io_error", "a directory is in the way, and filters protect what is in it")
+            raise ItemError("io_error", "a directory is in the way, and what is in it must not be deleted")
         return True
 
     def _batch(self, worker: Worker, directory: Directory, items: List[Item]) -> None:
@@ -254,7 +260,8 @@ class Walk:
             with self._session.failures_of(directory.path or "."):
                 self._directories.leave(worker, directory)
             self._close(directory)
-            worker.tally.items_done += 1
+            if directory.parent is not None:  # the root is no entry of the tree
+                worker.tally.items_done += 1
             directory = directory.parent
 
     def _close(self, directory: Directory) -> None:

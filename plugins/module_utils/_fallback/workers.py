@@ -28,6 +28,7 @@ class Counters:
     files_copied = 0
     bytes_copied = 0
     files_unchanged = 0
+    files_newer = 0
     metadata_updated = 0
     directories_created = 0
     symlinks_created = 0

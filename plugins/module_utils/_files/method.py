@@ -65,9 +65,12 @@ def choose_method(statistics: t.Mapping[str, t.Any], thresholds: Thresholds, sco
     return _choice("hybrid_sync", "%s: neither large nor many" % measured)
 
 
-def local_method(wanted: str) -> t.Dict[str, str]:
-    """The method of a copy on one host that the option ``method`` asks for, as {chosen, reason}."""
+def method_of(wanted: str, scope: str) -> t.Dict[str, str]:
+    """The method that the option ``method`` asks for, as {chosen, reason}. scope: local or remote."""
     if wanted == "auto":
+        if scope == "remote":
+            reason = "over several connections, small files in a row and large ones in chunks"
+            return {"chosen": "chunked_transfer", "reason": reason}
         return {"chosen": "direct_copy", "reason": "both directories are on the same host"}
     chosen = _ALIASES.get(wanted, wanted)
     if chosen not in ("direct_copy", "chunked_transfer"):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import typing as t
 
 
@@ -21,42 +22,99 @@ class FileSyncError(Exception):
         self.message = message
 
 
-def check_paths(source: str, destination: str) -> t.Tuple[str, str]:
+def check_paths(source: str, destination: str, one_file_system: bool = False) -> t.Tuple[str, str]:
     """Both paths as given, if a tree can be brought from one to the other; else FileSyncError.
 
     Symbolic links in the paths are followed, and must lead somewhere. The destination and its parents may be missing.
     """
     check_source(source)
-    _check_absolute("destination", destination)
+    place = _directory_above(destination)
+    _refuse_overlap(source, destination, place, one_file_system)
+    _check_writable(destination, place)
+    return source, destination
+
+
+def check_destination(destination: str) -> str:
+    """The path as given, if it is a directory that can be written in, or can be made; else FileSyncError."""
+    _check_writable(destination, _directory_above(destination))
+    return destination
+
+
+def _directory_above(destination: str) -> str:
+    """The destination itself or the nearest above it that is there, which is a directory."""
+    check_absolute("destination", destination)
     target = os.path.normpath(destination)
     place = _nearest_existing(target)
     if not os.path.isdir(place):
         where = "it is" if place == target else "%s is" % place
         raise FileSyncError("destination", destination, "%s not a directory" % where)
-    _refuse_overlap(source, destination, place)
-    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+    return place
+
+
+def _check_writable(destination: str, place: str) -> None:
+    target = os.path.normpath(destination)
+    if not _may(place, os.W_OK | os.X_OK):
         if place == target:
             raise FileSyncError("destination", destination, "the directory cannot be written by this user")
         message = "the directory cannot be created, since this user cannot write to %s" % place
         raise FileSyncError("destination", destination, message)
-    return source, destination
 
 
-def check_source(source: str) -> str:
+def check_file(path: str, option: str) -> str:
+    """The path as given, if it is a regular file that can be read; else FileSyncError. Its name is not followed."""
+    if _file_mode(path, option) is None:
+        raise FileSyncError(option, path, "the file does not exist")
+    if not _may(path, os.R_OK):
+        raise FileSyncError(option, path, "the file cannot be read by this user")
+    return path
+
+
+def check_new_file(path: str, option: str) -> str:
+    """The path as given, if a file can be written there; else FileSyncError."""
+    _file_mode(path, option)
+    above = os.path.dirname(os.path.normpath(path))
+    if not _may(above, os.W_OK | os.X_OK):
+        raise FileSyncError(option, path, "this user cannot write to %s" % above)
+    return path
+
+
+def _file_mode(path: str, option: str) -> t.Optional[int]:
+    """The mode of a regular file, None for one that is not there."""
+    check_absolute(option, path)
+    above = os.path.dirname(os.path.normpath(path))
+    if not os.path.isdir(above):
+        raise FileSyncError(option, path, "%s is not a directory" % above)
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise FileSyncError(option, path, exc.strerror or str(exc)) from exc
+    if not stat.S_ISREG(mode):
+        raise FileSyncError(option, path, "it is not a regular file")
+    return mode
+
+
+def _may(path: str, access: int) -> bool:
+    return os.access(path, access, effective_ids=os.access in os.supports_effective_ids)
+
+
+def check_source(source: str, option: str = "source") -> str:
     """The path as given, if it is a directory that this user can read; else FileSyncError."""
-    _check_absolute("source", source)
+    check_absolute(option, source)
     if not os.path.lexists(source):
-        raise FileSyncError("source", source, "the directory does not exist")
+        raise FileSyncError(option, source, "the directory does not exist")
     if not os.path.exists(source):
-        raise FileSyncError("source", source, "the symbolic link leads nowhere")
+        raise FileSyncError(option, source, "the symbolic link leads nowhere")
     if not os.path.isdir(source):
-        raise FileSyncError("source", source, "it is not a directory")
-    if not os.access(source, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise FileSyncError("source", source, "the directory cannot be read by this user")
+        raise FileSyncError(option, source, "it is not a directory")
+    if not _may(source, os.R_OK | os.X_OK):
+        raise FileSyncError(option, source, "the directory cannot be read by this user")
     return source
 
 
-def _check_absolute(option: str, path: str) -> None:
+def check_absolute(option: str, path: str) -> None:
+    """FileSyncError for a path that is not absolute."""
     if not os.path.isabs(path) or "\0" in path:
         raise FileSyncError(option, path, "give an absolute path")
 
@@ -67,10 +125,14 @@ def _nearest_existing(path: str) -> str:
     return path
 
 
-def _refuse_overlap(source: str, destination: str, place: str) -> None:
-    """Compare by identity, which sees through symbolic links and bind mounts."""
+def _refuse_overlap(source: str, destination: str, place: str, one_file_system: bool) -> None:
+    """Compare by identity, which sees through symbolic links and bind mounts.
+
+    A destination in a file system that is not entered may be inside the source.
+    """
     inside = _lineage(os.path.realpath(place))
-    if _identity(source) in inside:
+    apart = one_file_system and _identity(source)[0] != _identity(place)[0]
+    if not apart and _identity(source) in inside:
         same = os.path.exists(destination) and os.path.samefile(source, destination)
         message = "it is the source itself" if same else "it is inside the source %s" % source
         raise FileSyncError("destination", destination, message)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import _units
-from . import filters, method, preflight
+from . import far, filters, method, preflight
 from .preflight import FileSyncError
 
 __all__ = ["ARGUMENT_SPEC", "FileSyncError", "plan"]
@@ -27,10 +27,13 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
         "default": "auto",
     },
     "compare": {"type": "str", "choices": ["quick", "checksum"], "default": "quick"},
+    "update": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
+    "on_vanished": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
     "delete": {"type": "bool", "default": False},
     "max_delete": {"type": "int"},
     "filters": {"type": "list", "elements": "str", "default": []},
+    "one_file_system": {"type": "bool", "default": False},
     "preserve": {
         "type": "dict",
         "default": {},
@@ -41,51 +44,87 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "chunk_size": {"type": "str", "default": "50MB"},
     "buffer_size": {"type": "str", "default": "256KB"},
     "bandwidth_limit": {"type": "str"},
+    "sync_frequency": {"type": "int", "default": 0},
+    **far.ARGUMENT_SPEC,
 }
 
 _LOWEST_CHUNK = 64 * 1024
-_LOWEST_BUFFER = 4 * 1024
+LOWEST_BUFFER = 4 * 1024
 _MOST_PARALLEL = 1024
 
 
-def plan(params: t.Mapping[str, t.Any]) -> t.Tuple[t.Dict[str, t.Any], t.Dict[str, str]]:
+Reach = t.Callable[[far.Url], t.Mapping[str, t.Any]]
+
+
+def plan(
+    params: t.Mapping[str, t.Any], reached: t.Optional[t.Mapping[str, t.Any]], reach: Reach
+) -> t.Tuple[t.Dict[str, t.Any], t.Dict[str, str]]:
     """Give the job's parameters and the chosen method {chosen, reason}.
+
+    reached: the managed host, as the action plugin has found it, for direction push and pull; None where the module
+    runs on it. reach: finds out the same of the host of a URL.
 
     Raises FileSyncError for any option that cannot be used, before anything is touched.
     """
     try:
         amounts = {
             "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
-            "buffer_size": _units.parse_size(params["buffer_size"], "buffer_size", minimum=_LOWEST_BUFFER),
+            "buffer_size": _units.parse_size(params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER),
             "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
         }
     except ValueError as exc:
         raise FileSyncError("", None, str(exc)) from exc
-    _check_parallel("parallel_files", params["parallel_files"])
-    _check_parallel("parallel_chunks", params["parallel_chunks"])
-    if params["max_delete"] is not None and params["max_delete"] < 0:
-        raise FileSyncError("max_delete", params["max_delete"], "give 0 or more")
-    source, destination = preflight.check_paths(params["source"], params["destination"])
-    chosen = method.local_method(params["method"])
+    check_parallel("parallel_files", params["parallel_files"])
+    check_parallel("parallel_chunks", params["parallel_chunks"])
+    for option in ("max_delete", "sync_frequency"):
+        if params[option] is not None and params[option] < 0:
+            raise FileSyncError(option, params[option], "give 0 or more")
+    far.check(params)
+    elsewhere = far.side(params)
+    if elsewhere is not None and reached is None and params["direction"] != "host":
+        elsewhere = None  # the managed host is the controller
+    source, destination = _check_paths(params, elsewhere)
+    chosen = method.method_of(params["method"], "local" if elsewhere is None else "remote")
     preserve = params["preserve"] or {}
+    there = {}
+    if elsewhere is not None:
+        url = far.parse_url(elsewhere, params[elsewhere])
+        there["far"] = far.parameters(params, elsewhere, reach(url) if url is not None else reached or {})
     return {
         "source": source,
         "destination": destination,
         "compare": params["compare"],
+        "update": params["update"],
         "verify": params["verify"],
+        "on_vanished": params["on_vanished"],
         "delete": params["delete"],
         "max_delete": params["max_delete"],
         "filters": filters.parse(params["filters"], source, destination),
+        "one_file_system": params["one_file_system"],
         "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
         "parallel_files": params["parallel_files"],
         "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] == "chunked_transfer" else 1,
+        "sync_frequency": params["sync_frequency"],
         **amounts,
+        **there,
     }, chosen
+
+
+def _check_paths(params: t.Mapping[str, t.Any], elsewhere: t.Optional[str]) -> t.Tuple[str, str]:
+    """Both paths. Only what is on this host can be looked at."""
+    if elsewhere is None:
+        return preflight.check_paths(params["source"], params["destination"], params["one_file_system"])
+    url = far.parse_url(elsewhere, params[elsewhere])
+    path = url.path if url is not None else params[elsewhere]
+    preflight.check_absolute(elsewhere, path)
+    if elsewhere == "source":
+        return path, preflight.check_destination(params["destination"])
+    return preflight.check_source(params["source"]), path
 
 
 def measuring(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """Give the parameters of the job that measures a source. Raises FileSyncError."""
-    _check_parallel("parallel_files", params["parallel_files"])
+    check_parallel("parallel_files", params["parallel_files"])
     return {
         "source": preflight.check_source(params["source"]),
         "filters": filters.parse(params["filters"], params["source"]),
@@ -93,6 +132,6 @@ def measuring(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     }
 
 
-def _check_parallel(option: str, value: int) -> None:
+def check_parallel(option: str, value: int) -> None:
     if not 1 <= value <= _MOST_PARALLEL:
         raise FileSyncError(option, value, "give a number from 1 to %d" % _MOST_PARALLEL)

@@ -8,32 +8,54 @@
 
 from __future__ import annotations
 
-from .model import Key, ListOf, ModuleOptions, Section
+from .model import Key, ListOf, ModuleOptions, Section, choice, count, duration
 
-_EXECUTOR_OPTIONS = frozenset(
-    ("alerts", "executor", "fallback_to_python", "go_binary_path", "sample_interval", "timeout")
+_JOB_OPTIONS = frozenset(
+    (
+        "alerts",
+        "executor",
+        "fallback_to_python",
+        "go_binary_path",
+        "lease",
+        "lock_timeout",
+        "on_disconnect",
+        "priority",
+        "progress_interval",
+        "sample_interval",
+        "timeout",
+    )
 )
 
-FILE_SYNC_OPTIONS = _EXECUTOR_OPTIONS | frozenset(
+FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
     (
         "bandwidth_limit",
         "buffer_size",
         "chunk_size",
         "compare",
+        "compression",
+        "compression_level",
+        "connect_timeout",
         "delete",
         "destination",
+        "direction",
         "filters",
+        "max_connections",
         "max_delete",
         "method",
+        "on_vanished",
+        "one_file_system",
         "parallel_chunks",
         "parallel_files",
         "preserve",
         "source",
+        "ssh_options",
+        "sync_frequency",
+        "update",
         "verify",
     )
 )
 
-DATABASE_MIGRATE_OPTIONS = _EXECUTOR_OPTIONS | frozenset(
+DATABASE_MIGRATE_OPTIONS = _JOB_OPTIONS | frozenset(
     (
         "bookkeeping",
         "chunk_rows",
@@ -47,6 +69,11 @@ DATABASE_MIGRATE_OPTIONS = _EXECUTOR_OPTIONS | frozenset(
         "verify",
     )
 )
+
+
+def _both(option: str) -> tuple[str, ...]:
+    return (f"file_sync.{option}", f"database_migrate.{option}")
+
 
 MIGRATION = Section(
     "What moves.",
@@ -62,6 +89,41 @@ MIGRATION = Section(
             ("migrate.databases",),
         ),
         "uploads": ListOf("Uploads to object stores, in this order.", ModuleOptions("cloud_upload")),
+        "jobs": Section(
+            "How the jobs of files and databases run. An item that has the option itself takes its own.",
+            {
+                "lease": duration("Time for which a job goes on unheard of its controller.", 300, _both("lease"), 1),
+                "on_disconnect": choice(
+                    "What it does then, or when its play is interrupted.",
+                    "stop",
+                    ("stop", "finish"),
+                    _both("on_disconnect"),
+                ),
+                "lock_timeout": duration(
+                    "Time to wait for another job that writes to the destination.", 0, _both("lock_timeout")
+                ),
+                "progress_interval": duration(
+                    "Time between two lines on how far it is.", None, _both("progress_interval")
+                ),
+                "priority": Section(
+                    "How much of a busy host it takes.",
+                    {
+                        "nice": count(
+                            "Priority for the processor; 19 comes last.", None, _both("priority.nice"), 0, 19
+                        ),
+                        "io_class": choice(
+                            "Priority for disks; idle comes after all others.",
+                            None,
+                            ("best-effort", "idle"),
+                            _both("priority.io_class"),
+                        ),
+                        "io_level": count(
+                            "Priority within best-effort; 7 comes last.", None, _both("priority.io_level"), 0, 7
+                        ),
+                    },
+                ),
+            },
+        ),
         "before": ListOf("Before the move.", Key("text", "Path of a file with tasks."), ("migrate.before",)),
         "after": ListOf("After the move.", Key("text", "Path of a file with tasks."), ("migrate.after",)),
     },

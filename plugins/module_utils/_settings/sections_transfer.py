@@ -192,7 +192,12 @@ FILESYSTEM_OPTIMIZATION = Section(
                 "read_buffer_size": size("Bytes read at once.", "256KB", "file_sync.buffer_size", _LEAST_BUFFER),
                 "write_buffer_size": size("Bytes written at once.", "256KB", "file_sync.buffer_size", _LEAST_BUFFER),
                 "use_direct_io": boolean("Go past the page cache.", False),
-                "sync_frequency": count("Wait for the disk after this many files; 0 for never.", 0, minimum=0),
+                "sync_frequency": count(
+                    "Wait for the disk after this many files, and at the end; 0 for never.",
+                    0,
+                    "file_sync.sync_frequency",
+                    minimum=0,
+                ),
             },
         ),
         "temp_storage": Section(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -29,6 +30,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._executor impo
     Wish,
     choose,
     describe,
+    places,
     process,
     run_job,
 )
@@ -284,6 +286,50 @@ def test_the_list_of_many_changes_is_kept_in_a_private_file(
     else:
         outcome = run_job(wish(path), statistics_job(tree))
         _check_list(outcome.changes, outcome.changes_count, Path(t.cast(str, outcome.changes_file)))
+
+
+def test_a_list_of_changes_that_has_no_room_ends_nothing(
+    engine: t.Callable[[str], Path], tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = engine(
+        """
+        say(HELLO); sys.stdin.readline()
+        for number in range(5000):
+            say({'event': 'change', 'action': 'create', 'kind': 'file', 'path': 'f%d' % number})
+        say(dict(RESULT, changed=True))
+        """
+    )
+    monkeypatch.setattr(places, "state_directories", lambda: [str(tmp_path / "migration-assistant")])
+    # As a full disk does, the system refuses to let any file grow.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        outcome = run_job(wish(path), statistics_job(tree))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (outcome.changed, outcome.changes_count, outcome.changes_file) == (True, 5000, None)
+    assert ["cannot be kept: File too large" in notice["message"] for notice in outcome.warnings] == [True]
+    assert list((tmp_path / "migration-assistant" / "changes").iterdir()) == []
+
+
+def test_the_list_of_many_differences_is_kept_too(engine: t.Callable[[str], Path], tree: Path) -> None:
+    path = engine(
+        """
+        say(HELLO); sys.stdin.readline()
+        for number in range(250):
+            say({'event': 'difference', 'difference': 'missing', 'path': 'f%d\\udcff' % number})
+        say(RESULT)
+        """
+    )
+    outcome = run_job(wish(path), statistics_job(tree))
+    kept = Path(t.cast(str, outcome.differences_file))
+    try:
+        _check_list(outcome.differences, outcome.differences_count, kept)
+        assert (outcome.changed, outcome.changes_count, outcome.changes_file) == (False, 0, None)
+    finally:
+        kept.unlink()
 
 
 def _check_list(changes: t.Sequence[t.Mapping[str, t.Any]], count: int, kept: Path) -> None:

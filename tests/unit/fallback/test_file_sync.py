@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.migration.assistant.plugins.module_utils._fallback import _platform
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
 
@@ -89,6 +91,7 @@ def test_new_tree(sync: t.Any, website: Path, destination: Path) -> None:
         "deleted": 0,
         "temporaries_removed": 0,
         "skipped": 0,
+        "files_newer": 0,
         "files_verified": 0,
         "changes": 11,
     }
@@ -448,3 +451,23 @@ def test_statistics_of_a_tree(run: t.Any, source: Path) -> None:
 
 def test_statistics_of_an_empty_tree(run: t.Any, source: Path) -> None:
     assert run("file_statistics", source=str(source)).statistics["average_file_size"] == 0
+
+
+def test_each_file_is_flushed_where_file_systems_cannot_be(
+    run: t.Any, source: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: t.List[t.Set[str]] = []
+
+    def fsync(_descriptor: int) -> None:
+        flushed.append({name for name in os.listdir(destination) if not name.startswith(".")})
+
+    for number in range(3):
+        write(source / str(number))
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr(_platform, "syncfs", lambda: None)
+    parameters = {"source": str(source), "destination": str(destination), "parallel_files": 1}
+    assert run("file_sync", sync_frequency=2, **parameters).changed
+    # Each before it has its name.
+    assert [len(names) for names in flushed] == [0, 1, 2]
+    assert not run("file_sync", sync_frequency=2, **parameters).changed
+    assert len(flushed) == 3

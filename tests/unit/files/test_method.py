@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.migration.assistant.plugins.module_utils._files.method import (
     Thresholds,
     choose_method,
-    local_method,
+    method_of,
 )
 from ansible_collections.migration.assistant.plugins.module_utils._files.preflight import FileSyncError
 
@@ -84,9 +84,9 @@ def test_unknown_scope() -> None:
     ],
 )
 def test_method_on_one_host(wanted: str, chosen: str) -> None:
-    assert local_method(wanted)["chosen"] == chosen
+    assert method_of(wanted, "local")["chosen"] == chosen
 
 
 def test_method_that_needs_a_wire() -> None:
     with pytest.raises(FileSyncError, match="archive_transfer"):
-        local_method("archive_transfer")
+        method_of("archive_transfer", "local")

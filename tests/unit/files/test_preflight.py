@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.migration.assistant.plugins.module_utils._files import preflight
 from ansible_collections.migration.assistant.plugins.module_utils._files.preflight import (
     FileSyncError,
     check_paths,
@@ -91,6 +92,23 @@ def test_destination_inside_the_source(source: Path, tmp_path: Path) -> None:
         error = refusal(source, destination)
         assert error.option == "destination"
         assert "inside the source" in str(error)
+
+
+def test_destination_inside_the_source_but_in_another_file_system(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = source / "mounted"
+    mounted.mkdir()
+    destination = str(mounted / "new")
+    assert refusal(source, destination).option == "destination"
+    with pytest.raises(FileSyncError):
+        check_paths(str(source), destination, one_file_system=True)
+    # What a mount looks like.
+    identity = preflight._identity
+    elsewhere = {str(mounted): (-1, 1)}
+    monkeypatch.setattr(preflight, "_identity", lambda path: elsewhere.get(path) or identity(path))
+    assert refusal(source, destination).option == "destination"
+    assert check_paths(str(source), destination, one_file_system=True) == (str(source), destination)
 
 
 def test_source_inside_the_destination(source: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.migration.assistant.plugins.plugin_utils.report import run_facts, summary
+from ansible_collections.migration.assistant.plugins.plugin_utils.report import job_lines, run_facts, summary
 
 FILES: dict[str, t.Any] = {
     "source": "/old",
@@ -52,6 +52,15 @@ def test_the_summary_says_what_moved_how_fast_and_verified_how() -> None:
     ]
 
 
+def test_files_that_were_left_alone_are_told() -> None:
+    item = dict(FILES, statistics=dict(FILES["statistics"], files_newer=1), alerts=[], notices_count=0)
+    told = summary(run_facts({"a": [item, dict(item, changed=False)]}, {}))
+    assert told[1].endswith(
+        ": 2 copied in 0.5 s (12.2 MB/s), 1 newer at the destination and left alone; 2 read back and compared"
+    )
+    assert ": 1 newer at the destination, the rest already equal, nothing changed" in told[4]
+
+
 def test_an_unchanged_run_says_so() -> None:
     unchanged = [dict(item, changed=False, alerts=[], notices_count=0) for item in (FILES, DATABASE)]
     lines = summary(run_facts({"a": unchanged[:1]}, {"a": unchanged[1:]}))
@@ -68,3 +77,27 @@ def test_check_mode_says_that_nothing_was_written() -> None:
 
 def test_nothing_to_move() -> None:
     assert summary(run_facts({}, {})) == ["Nothing was to be moved."]
+
+
+def test_a_line_for_each_job() -> None:
+    job = {
+        "id": "3f2a",
+        "state": "running",
+        "module": "migration.assistant.file_sync",
+        "source": "/srv/a",
+        "destination": "/srv/b",
+        "started_by": "alice@controller",
+        "heard_seconds_ago": 1.7,
+        "progress": {"phase": "copy", "items_done": 3, "items_total": 9, "bytes_done": 0, "bytes_total": 0},
+        "cancelled": "",
+    }
+    assert job_lines([job]) == [
+        "3f2a running: file_sync /srv/a -> /srv/b; copying, 3 so far;"
+        " started by alice@controller, who was last heard 2 s ago"
+    ]
+    ended = dict(job, state="finished", destination=None, cancelled="enough")
+    assert job_lines([ended]) == [
+        "3f2a finished: file_sync /srv/a; started by alice@controller, who was last heard 2 s ago;"
+        " asked to stop: enough"
+    ]
+    assert job_lines([]) == ["no jobs"]

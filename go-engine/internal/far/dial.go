@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package far
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"migration.assistant/engine/internal/wire"
+)
+
+// Options say how the other host is reached.
+type Options struct {
+	// Name is the host's in messages.
+	Name string
+	// Command runs "migration-engine serve" there, as ssh does.
+	Command []string
+	// Password is sent before everything else, for what asks for one on the way; empty for none.
+	Password string
+	// Prelude is a file that is sent after that, for a host that gets its engine by the connection; empty for none.
+	Prelude string
+	// Connections is how many there are at most.
+	Connections int
+	// Timeout is for the first answer; 0 for none.
+	Timeout time.Duration
+}
+
+// Host is the engine on another host that this one has connected to.
+type Host struct {
+	*Peer
+	options Options
+	version string
+	mutex   sync.Mutex
+	links   []*link
+	growing sync.WaitGroup
+	closing chan struct{}
+	ended   sync.Once
+}
+
+// growAfter is how long a job must take for further connections to be worth their logins.
+const growAfter = 200 * time.Millisecond
+
+// Dial connects to the other host. Its error is a Failure of code unreachable, in one line.
+func Dial(ctx context.Context, version string, options Options) (*Host, error) {
+	host := &Host{Peer: &Peer{}, options: options, version: version, closing: make(chan struct{})}
+	answer, err := host.connect(ctx, roleServe, "")
+	if err != nil {
+		return nil, wire.Fail(wire.Unreachable, "unable to reach %s: %w", options.Name, err)
+	}
+	host.Machine = answer.Machine
+	if answer.Meeting != "" {
+		host.growing.Go(func() { host.grow(ctx, answer.Meeting) })
+	}
+	return host, nil
+}
+
+// grow makes the further connections, which nothing waits for. A job that is done soon needs none.
+func (h *Host) grow(ctx context.Context, meeting string) {
+	select {
+	case <-time.After(growAfter):
+	case <-h.closing:
+		return
+	case <-ctx.Done():
+		return
+	}
+	for range h.options.Connections - 1 {
+		h.growing.Go(func() { _, _ = h.connect(ctx, roleJoin, meeting) })
+	}
+}
+
+// Name gives the host's name in messages.
+func (h *Host) Name() string { return h.options.Name }
+
+// Close ends all connections, and the processes that carried them.
+func (h *Host) Close() {
+	h.ended.Do(func() { close(h.closing) })
+	h.Peer.close()
+	h.mutex.Lock()
+	links := h.links
+	h.links = nil
+	h.mutex.Unlock()
+	var group sync.WaitGroup
+	for _, link := range links {
+		group.Go(link.end)
+	}
+	group.Wait()
+	h.growing.Wait()
+}
+
+// Reason tells in one line why the connection was lost, as far as the command said it.
+func (h *Host) Reason() string {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	for _, link := range h.links {
+		if said := link.errors.lastLine(); said != "" {
+			return said
+		}
+	}
+	return ""
+}
+
+// connect starts the command once more.
+func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, error) {
+	link, err := startLink(h.options.Command)
+	if err != nil {
+		return greeting{}, err
+	}
+	h.mutex.Lock()
+	select {
+	case <-h.closing:
+		h.mutex.Unlock()
+		link.end()
+		return greeting{}, ErrLost
+	default:
+		h.links = append(h.links, link)
+	}
+	h.mutex.Unlock()
+	answer, err := link.greet(ctx, h.options, greeting{Version: h.version, Role: role, Meeting: meeting})
+	if err == nil {
+		err = h.add(link.pipe(), true)
+	}
+	if err != nil {
+		link.end()
+		return answer, err
+	}
+	return answer, nil
+}
+
+// link is one running command.
+type link struct {
+	command *exec.Cmd
+	input   io.WriteCloser
+	output  *bufio.Reader
+	errors  tail
+	ended   chan struct{}
+	closing sync.Once
+	greeted atomic.Bool
+}
+
+func startLink(command []string) (*link, error) {
+	l := &link{command: exec.Command(command[0], command[1:]...), ended: make(chan struct{})}
+	detach(l.command)
+	l.command.Stderr = &l.errors
+	input, err := l.command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	// A pipe of our own: the command's Wait closes its own as soon as it ends, with what nobody has read.
+	output, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	l.command.Stdout = write
+	l.input, l.output = input, bufio.NewReaderSize(output, 256<<10)
+	if err := l.command.Start(); err != nil {
+		_ = output.Close()
+		_ = write.Close()
+		return nil, fmt.Errorf("unable to start %s: %w", command[0], plain(err))
+	}
+	_ = write.Close()
+	go func() {
+		_ = l.command.Wait()
+		close(l.ended)
+	}()
+	return l, nil
+}
+
+// plain leaves out what the message tells already.
+func plain(err error) error {
+	var missing *exec.Error
+	if errors.As(err, &missing) {
+		return missing.Err
+	}
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		return number
+	}
+	return err
+}
+
+// greet says who this is, and waits for the answer.
+func (l *link) greet(ctx context.Context, options Options, said greeting) (greeting, error) {
+	type reply struct {
+		greeting
+		err error
+	}
+	replies := make(chan reply, 1)
+	go func() {
+		var failed error
+		if options.Password != "" {
+			_, failed = io.WriteString(l.input, options.Password+"\n")
+		}
+		if failed == nil && options.Prelude != "" {
+			failed = l.sendPrelude(options.Prelude)
+		}
+		if failed == nil {
+			failed = sendGreeting(l.input, said)
+		}
+		answer, err := readGreeting(l.output)
+		if err == nil && answer.Error != "" {
+			err = errors.New(answer.Error)
+		} else if err == nil {
+			err = failed
+		}
+		replies <- reply{answer, err}
+	}()
+	timeout := make(<-chan time.Time)
+	if options.Timeout > 0 {
+		timeout = time.After(options.Timeout)
+	}
+	select {
+	case answer := <-replies:
+		if answer.err == io.EOF {
+			return answer.greeting, l.explain()
+		}
+		l.greeted.Store(answer.err == nil)
+		return answer.greeting, answer.err
+	case <-timeout:
+		return greeting{}, fmt.Errorf("no answer in %g seconds", options.Timeout.Seconds())
+	case <-ctx.Done():
+		return greeting{}, context.Cause(ctx)
+	}
+}
+
+// sendPrelude sends a file after the line that announces it.
+func (l *link) sendPrelude(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := io.WriteString(l.input, "migration-engine-follows\n"); err != nil {
+		return err
+	}
+	_, err = io.Copy(l.input, file)
+	return err
+}
+
+// explain words why the command ended without an answer.
+func (l *link) explain() error {
+	<-l.ended
+	if said := l.errors.lastLine(); said != "" {
+		return errors.New(said)
+	}
+	return fmt.Errorf("%s ended with code %d and without a word", l.command.Path, l.command.ProcessState.ExitCode())
+}
+
+func (l *link) pipe() io.ReadWriteCloser {
+	return pipe{Reader: l.output, Writer: l.input, close: l.input.Close}
+}
+
+// end closes the command's input, and ends the command if that does not. One that is still on the way is ended at once.
+func (l *link) end() {
+	l.closing.Do(func() {
+		_ = l.input.Close()
+		patience := 3 * time.Second
+		if !l.greeted.Load() {
+			patience = 0
+		}
+		select {
+		case <-l.ended:
+		case <-time.After(patience):
+			_ = l.command.Process.Kill()
+			<-l.ended
+		}
+	})
+}
+
+// tail keeps the end of what a command says on its standard error.
+type tail struct {
+	mutex sync.Mutex
+	kept  []byte
+}
+
+const longestTail = 8 << 10
+
+// Write implements io.Writer.
+func (t *tail) Write(data []byte) (int, error) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.kept = append(t.kept, data...)
+	if extra := len(t.kept) - longestTail; extra > 0 {
+		t.kept = append(t.kept[:0], t.kept[extra:]...)
+	}
+	return len(data), nil
+}
+
+// isDecoration tells what ssh says by the way: of a new host key, of a key exchange that is not of the newest.
+func isDecoration(line string) bool {
+	for _, start := range []string{"Warning: Permanently added", "@@@", "** "} {
+		if strings.HasPrefix(line, start) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastLine gives the last line that tells something: ssh says first what is wrong, and then that it gives up.
+func (t *tail) lastLine() string {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	said := ""
+	for line := range bytes.Lines(t.kept) {
+		text := strings.TrimSpace(strings.ToValidUTF8(string(line), "?"))
+		if text != "" && !isDecoration(text) {
+			said = text
+		}
+	}
+	return said
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"migration.assistant/engine/internal/far"
+	"migration.assistant/engine/internal/operations"
+	"migration.assistant/engine/internal/origin"
+	"migration.assistant/engine/internal/wire"
+)
+
+// farParameters say which side of a job is on another host, and how that is reached. Without a command it is the one
+// from which this job came.
+type farParameters struct {
+	side        string // source, destination, or none for neither
+	options     far.Options
+	compression far.Compression
+}
+
+func readFarParameters(parameters *wire.Object) farParameters {
+	object := parameters.Object("far")
+	read := farParameters{
+		side: object.Choice("side", "none", "source", "destination"),
+		options: far.Options{
+			Name:        string(object.Path("name", "the other host")),
+			Password:    string(object.Path("password", "")),
+			Prelude:     string(object.Path("prelude", "")),
+			Connections: int(object.Integer("connections", 4, 1, 64)),
+			Timeout:     time.Duration(object.Number("connect_timeout", 0, false) * float64(time.Second)),
+		},
+		compression: far.Compression{
+			Codec: object.Choice("compression", far.Codecs...),
+			Level: int(object.Integer("compression_level", 0, 0, 22)),
+		},
+	}
+	for _, word := range object.Paths("command") {
+		read.options.Command = append(read.options.Command, string(word))
+	}
+	if read.side == "destination" && len(read.options.Command) == 0 {
+		object.Report("command", "must not be empty")
+	}
+	return read
+}
+
+// openedSource is the root of the source, on this host or another.
+type openedSource struct {
+	root           origin.Directory
+	isSeenFromHere bool // its path means the same here
+	host           *far.Host
+	closing        sync.Once
+}
+
+// openSource opens the source, and connects to its host if that is another.
+func openSource(ctx context.Context, session *operations.Session, parameters *syncParameters) (*openedSource, error) {
+	if parameters.far.side != "source" {
+		opened, err := origin.OpenRoot(parameters.source)
+		return &openedSource{root: origin.Here(opened), isSeenFromHere: true}, err
+	}
+	source := &openedSource{}
+	peer := session.Near
+	if len(parameters.far.options.Command) > 0 {
+		host, err := far.Dial(ctx, session.Version, parameters.far.options)
+		if err != nil {
+			return nil, err
+		}
+		source.host, peer = host, host.Peer
+	}
+	if peer == nil {
+		return nil, wire.Fail(wire.BadJob, "parameters.far.command must not be empty")
+	}
+	source.isSeenFromHere = peer.Machine != "" && peer.Machine == far.Machine()
+	var err error
+	source.root, err = origin.OpenFar(peer, parameters.source, parameters.preserve.xattrs, parameters.far.compression)
+	if err != nil {
+		err = source.explain(err)
+		source.close()
+		return nil, err
+	}
+	return source, nil
+}
+
+// close ends what was opened. It may be called more than once.
+func (s *openedSource) close() {
+	s.closing.Do(func() {
+		if s.host != nil {
+			s.host.Close()
+		}
+		if tree := s.root.Tree(); tree != nil {
+			tree.Close()
+		}
+		s.root.Close()
+	})
+}
+
+// explain makes an error of the connection one that tells the host, and what the command said last.
+func (s *openedSource) explain(err error) error {
+	if !isLost(err) {
+		return err
+	}
+	if s.host == nil {
+		return wire.Fail(wire.Unreachable, "%w", err)
+	}
+	return lostHost(s.host, err)
+}
+
+func lostHost(host *far.Host, err error) error {
+	if said := host.Reason(); said != "" {
+		return wire.Fail(wire.Unreachable, "the connection to %s was lost: %s", host.Name(), said)
+	}
+	return wire.Fail(wire.Unreachable, "the connection to %s was lost: %w", host.Name(), err)
+}

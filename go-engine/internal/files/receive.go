@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import (
+	"errors"
+	"sync"
+
+	"migration.assistant/engine/internal/far"
+	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/origin"
+)
+
+// noFile is a file that is not open.
+var noFile origin.File
+
+// contentRange is what of a file on another host is asked for at once.
+type contentRange struct{ start, length int64 }
+
+var (
+	whole     = contentRange{0, -1}
+	noContent = contentRange{0, 0} // it is opened all the same
+)
+
+// farPiece is how much of a large file one question asks for: the next may go by another connection.
+const farPiece = 16 << 20
+
+// rangeOf tells what of a file is asked for when it is opened: nothing of one that comes in chunks.
+func (w *worker) rangeOf(source *fsys.Stat) contentRange {
+	if w.job.DryRun || w.comesInChunks(source) {
+		return noContent
+	}
+	return whole
+}
+
+func (w *worker) comesInChunks(source *fsys.Stat) bool {
+	return w.job.parameters.parallelChunks > 1 && source.Size() > w.job.parameters.chunkSize
+}
+
+// fetch gives the worker's own way to the contents on another host.
+func (w *worker) fetch(tree *origin.Tree) (*origin.Fetcher, error) {
+	if w.fetcher != nil {
+		return w.fetcher, nil
+	}
+	var err error
+	w.fetcher, err = tree.Fetcher()
+	return w.fetcher, err
+}
+
+func (w *worker) releaseFetcher() {
+	if w.fetcher != nil {
+		w.fetcher.Release()
+		w.fetcher = nil
+	}
+}
+
+// prefetch asks for the listings of directories that are about to be entered.
+func (d *directory) prefetch(directories []item) {
+	tree := d.source.Tree()
+	if tree == nil {
+		return
+	}
+	// The last is entered first.
+	for index := len(directories) - 1; index >= 0; index-- {
+		if !tree.Prefetch(d.join(directories[index].name)) {
+			return
+		}
+	}
+}
+
+// askAhead asks for the contents of all files of a part that will be copied, so that they come without a pause. A
+// wrong guess does no harm.
+func (w *worker) askAhead(d *directory, part []item) {
+	fetcher, err := w.fetch(d.source.Tree())
+	if err != nil {
+		w.job.entryFailed(d.path, err)
+		return
+	}
+	for index := range part {
+		entry := &part[index]
+		var source fsys.Stat
+		if entry.kind != fsys.TypeRegular || d.source.Lstat(entry.name, &source) != nil || w.job.links(&source) {
+			continue
+		}
+		if content := w.rangeOf(&source); w.willCopy(d, entry, &source) {
+			if err := fetcher.Ask(d.source, entry.name, content.start, content.length); err != nil {
+				w.job.entryFailed(d.join(entry.name), err)
+				return
+			}
+		}
+	}
+	if err := fetcher.Flush(); err != nil {
+		w.job.entryFailed(d.path, err)
+	}
+}
+
+// willCopy guesses whether the content of a file is copied.
+func (w *worker) willCopy(d *directory, entry *item, source *fsys.Stat) bool {
+	if entry.existing != fsys.TypeRegular {
+		return entry.existing != fsys.TypeDirectory
+	}
+	at := &place{directory: d, name: entry.name}
+	if w.lookAt(at) != nil || !at.isFile() || w.isNewer(at, source) {
+		return false
+	}
+	if w.job.parameters.checksum && source.Size() == at.stat.Size() {
+		return false
+	}
+	same, err := w.hasContent(at, source)
+	return err == nil && !same
+}
+
+// openFar is openSource for a file on another host.
+func (w *worker) openFar(at *place, source *fsys.Stat, content contentRange) (origin.File, error) {
+	fetcher, err := w.fetch(at.directory.source.Tree())
+	if err != nil {
+		return noFile, err
+	}
+	file, err := fetcher.Open(at.directory.source, at.name, content.start, content.length)
+	if err == nil {
+		err = takeOver(file.Stat, source, "source")
+	}
+	if errors.Is(err, origin.ErrReplaced) {
+		err = replaced("source")
+	}
+	if err != nil {
+		file.Close()
+		return noFile, unableToRead("read the source", err)
+	}
+	return file, nil
+}
+
+// receive fills an empty file with a content from another host, and tells what the source is by then.
+func (w *worker) receive(at *place, to fsys.File, from origin.File, source, now *fsys.Stat) error {
+	if source.IsSparse() {
+		to.AllowHoles()
+	}
+	var err error
+	if w.comesInChunks(source) {
+		err = w.receiveChunks(at, to, source, now)
+	} else if err = w.receiveFrom(to, from); err == nil {
+		err = from.Stat(now)
+	}
+	if err == nil && source.IsSparse() {
+		err = to.Truncate(now.Size()) // it may end with a hole
+	}
+	return err
+}
+
+func (w *worker) receiveFrom(to fsys.File, from origin.File) error {
+	return from.CopyTo(to, w.job.moved, func(hole int64) {
+		w.job.Meter.BytesPassed.Add(hole)
+		w.job.Meter.BytesTotal.Add(-hole)
+	})
+}
+
+// receiveChunks gets the ranges of a large file over several streams. now becomes what the last to change told.
+func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) error {
+	tree := at.directory.source.Tree()
+	if err := to.Truncate(source.Size()); err != nil {
+		return err
+	}
+	*now = *source
+	var mutex sync.Mutex
+	return w.inChunks(source.Size(), func() (func(offset, length int64) error, func(), error) {
+		fetcher, err := tree.Fetcher()
+		if err != nil {
+			return nil, nil, err
+		}
+		piece := func(offset, length int64) error {
+			file, err := fetcher.Open(at.directory.source, at.name, offset, length)
+			if err != nil {
+				return unableToRead("read the source", err)
+			}
+			defer file.Close()
+			if err := w.receiveFrom(to, file); err != nil {
+				return err
+			}
+			mutex.Lock()
+			defer mutex.Unlock()
+			var found fsys.Stat
+			if err := file.Stat(&found); err != nil {
+				return err
+			}
+			if !unchanged(source, &found) {
+				*now = found
+			}
+			return nil
+		}
+		copy := func(offset, length int64) error {
+			for end := offset + length; offset < end; offset += farPiece {
+				if err := piece(offset, min(farPiece, end-offset)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return copy, fetcher.Release, nil
+	})
+}
+
+// sameDigest compares a file with its source on another host by the digest of its content.
+func (w *worker) sameDigest(at *place, to fsys.File, source *fsys.Stat) (bool, error) {
+	fetcher, err := w.fetch(at.directory.source.Tree())
+	if err != nil {
+		return false, err
+	}
+	expected, err := fetcher.Digest(at.directory.source, at.name, source.Size())
+	if errors.Is(err, origin.ErrReplaced) {
+		return false, replaced("source")
+	}
+	if err != nil {
+		return false, unableToRead("read the source", err)
+	}
+	w.needBuffer()
+	found, err := origin.Digest(to, source.Size(), w.buffer, func(int64) error { return w.job.check() })
+	return found == expected, unable("compare the contents", err)
+}
+
+func isLost(err error) bool { return errors.Is(err, far.ErrLost) }

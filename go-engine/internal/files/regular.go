@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import (
+	"migration.assistant/engine/internal/failpoint"
+	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/origin"
+	"migration.assistant/engine/internal/wire"
+)
+
+// createRegular copies a file to where nothing is. It saves the lstat of the general way: the listing told the type,
+// and opening for reading without blocking does no harm to what may have taken its place.
+func (w *worker) createRegular(d *directory, entry *item) error {
+	var source fsys.Stat
+	file, openError := d.source.OpenFile(entry.name)
+	if openError == nil {
+		defer file.Close()
+		if err := file.Stat(&source); err != nil {
+			return unable("read the source", err)
+		}
+	} else if err := d.source.Lstat(entry.name, &source); err != nil {
+		return unableToRead("read the source", err)
+	}
+	if !source.IsRegular() {
+		return replaced("source")
+	}
+	w.counters.count(&source)
+	if w.job.links(&source) {
+		w.job.deferLink(d, entry.name, &source)
+		return nil
+	}
+	if openError != nil {
+		return unableToRead("read the source", openError)
+	}
+	_, err := w.syncFile(&place{directory: d, name: entry.name}, file, &source)
+	return err
+}
+
+// syncFile makes a regular file equal. file is the source if it is open. It gives what the destination's name is
+// afterwards, as far as its inode goes: inode 0 where the file was or would be made anew.
+func (w *worker) syncFile(at *place, file origin.File, source *fsys.Stat) (fsys.Identity, error) {
+	w.job.Meter.Begin()
+	defer w.job.Meter.End()
+	if at.isFile() {
+		same, err := w.hasContent(at, source)
+		if err != nil {
+			return fsys.Identity{}, err
+		}
+		if same {
+			found, err := w.differences(at, source)
+			if err != nil {
+				return fsys.Identity{}, err
+			}
+			there := at.stat.Identity()
+			if found.empty() {
+				w.counters.FilesUnchanged++
+				w.job.Meter.BytesPassed.Add(source.Size())
+				return there, nil
+			}
+			// Else another name shares the inode and has no part in this: the file is made anew.
+			if at.stat.Links() == 1 || source.Links() > 1 {
+				w.job.Meter.BytesPassed.Add(source.Size())
+				return there, w.updateMetadata(at, source, &found)
+			}
+		}
+	}
+	return fsys.Identity{}, w.copyFile(at, file, source)
+}
+
+// isNewer tells whether the destination's file stays as it is, since it is newer than the source.
+func (w *worker) isNewer(at *place, source *fsys.Stat) bool {
+	return w.job.parameters.update && at.isFile() && source.Modified().Before(at.stat.Modified())
+}
+
+// keepsNewer is isNewer for the file in hand, which is done then.
+func (w *worker) keepsNewer(at *place, source *fsys.Stat) bool {
+	if !w.isNewer(at, source) {
+		return false
+	}
+	w.counters.FilesNewer++
+	w.job.Meter.BytesPassed.Add(source.Size())
+	return true
+}
+
+// hasContent tells whether the content is up to date, by the job's way of comparing.
+func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
+	if source.Size() != at.stat.Size() {
+		return false, nil
+	}
+	if !w.job.parameters.checksum {
+		if !w.job.policy.timestamps {
+			// The copy bears the time at which it was made.
+			return !at.stat.Modified().Before(source.Modified()), nil
+		}
+		return source.Modified() == at.stat.Modified(), nil
+	}
+	from := noFile
+	if at.directory.source.Tree() == nil {
+		var err error
+		if from, err = w.openSource(at, source, whole); err != nil {
+			return false, err
+		}
+		defer from.Close()
+	}
+	to, err := openSame(at.directory.destination, at.name, &at.stat, "destination")
+	if err != nil {
+		return false, unable("read the destination", err)
+	}
+	defer to.Close()
+	return w.sameContent(at, from, to, source)
+}
+
+// sameContent compares two open files. Of one on another host the digest is compared, and it need not be open.
+func (w *worker) sameContent(at *place, from origin.File, to fsys.File, source *fsys.Stat) (bool, error) {
+	if at.directory.source.Tree() != nil {
+		return w.sameDigest(at, to, source)
+	}
+	w.needBuffers()
+	step := func(int64) error { return w.job.check() }
+	same, err := fsys.SameContent(from.Local(), to, source.Size(), w.buffer, w.second, step)
+	return same, unable("compare the contents", err)
+}
+
+func (w *worker) needBuffers() {
+	if w.second == nil {
+		w.second = make([]byte, w.job.parameters.bufferSize)
+	}
+	w.needBuffer()
+}
+
+func (w *worker) needBuffer() {
+	if w.buffer == nil {
+		w.buffer = make([]byte, w.job.parameters.bufferSize)
+	}
+}
+
+// openSource opens the regular file that source describes, and takes over what it is by now. Of one on another host
+// the range says what of its content comes.
+func (w *worker) openSource(at *place, source *fsys.Stat, content contentRange) (origin.File, error) {
+	if at.directory.source.Tree() != nil {
+		return w.openFar(at, source, content)
+	}
+	file, err := at.directory.source.OpenFile(at.name)
+	if err == nil {
+		err = takeOver(file.Stat, source, "source")
+	}
+	if err != nil {
+		file.Close()
+		return noFile, unableToRead("read the source", err)
+	}
+	return file, nil
+}
+
+// openSame opens the regular file of the destination that expected describes, and takes over what it is by now.
+func openSame(parent fsys.Directory, name string, expected *fsys.Stat, side string) (fsys.File, error) {
+	file, err := parent.OpenFile(name)
+	if err == nil {
+		err = takeOver(file.Stat, expected, side)
+	}
+	if err != nil {
+		file.Close()
+		return fsys.File{}, err
+	}
+	return file, nil
+}
+
+func takeOver(stat func(*fsys.Stat) error, expected *fsys.Stat, side string) error {
+	var opened fsys.Stat
+	if err := stat(&opened); err != nil {
+		return err
+	}
+	if !opened.IsSame(expected) {
+		return replaced(side)
+	}
+	*expected = opened
+	return nil
+}
+
+// copyFile copies a file by way of a temporary one, so that its name never stands for half a content.
+func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error {
+	job := w.job
+	if job.DryRun {
+		job.Meter.BytesPassed.Add(source.Size())
+	} else {
+		job.Meter.BytesTotal.Add(source.Size())
+	}
+	if source.Size() >= kernelCopyFrom {
+		job.Meter.SetCurrent(display(at.directory.join(at.name)))
+	}
+	if !file.IsOpen() && (!job.DryRun || !job.policy.root || at.directory.source.Tree() != nil) {
+		// A dry run opens it too: a user may not be allowed to read it.
+		var err error
+		if file, err = w.openSource(at, source, w.rangeOf(source)); err != nil {
+			return err
+		}
+		defer file.Close()
+	}
+	if job.DryRun {
+		job.policy.noteOwner(source)
+	} else if err := w.copyOpened(at, file, source); err != nil {
+		return withNeed(unable("write the destination", err), source.Size())
+	}
+	w.counters.FilesCopied++
+	w.counters.BytesCopied += source.Size()
+	job.Meter.FilesCopied.Add(1)
+	w.reportMade(at, source, "")
+	job.fileCopied()
+	return nil
+}
+
+func (w *worker) copyOpened(at *place, from origin.File, source *fsys.Stat) error {
+	to, temporary, made, err := w.createTemporary(at, source)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("file_sync.temporary_created")
+	err = w.fill(at, to, from, source)
+	if err == nil {
+		failpoint.Hit("file_sync.data_written")
+		if w.job.parameters.verify {
+			err = w.verify(at, to, from, source)
+		}
+	}
+	if err == nil {
+		err = w.settle(at, source, made, to.Handle(), from)
+	}
+	if err == nil {
+		err = w.job.flusher.file(to)
+	}
+	to.Close()
+	if err == nil {
+		err = w.put(at, temporary)
+	}
+	if err != nil {
+		at.discard(temporary)
+		return err
+	}
+	failpoint.Hit("file_sync.renamed")
+	return nil
+}
+
+// createTemporary makes the file with its final mode where that needs no other step, which saves a system call for
+// each file, and otherwise closed to others. made tells what creation gave.
+func (w *worker) createTemporary(at *place, source *fsys.Stat) (to fsys.File, temporary string, made *fsys.Stat, err error) {
+	d := at.directory
+	temporary = w.temporaryName()
+	given := d.creation.Load()
+	mode := uint32(0o600)
+	if given != nil {
+		if user, group := w.job.policy.newOwner(source, given.User(), given.Group()); user < 0 && group < 0 {
+			mode = w.directMode(d, given, w.job.policy.mode(source, at.existing()))
+		}
+	}
+	d.written.Store(true)
+	if to, err = d.destination.CreateFile(temporary, mode, w.job.parameters.verify); err != nil {
+		return fsys.File{}, "", nil, err
+	}
+	if given == nil {
+		given = &fsys.Stat{}
+		if err := to.Stat(given); err != nil {
+			to.Close()
+			at.discard(temporary)
+			return fsys.File{}, "", nil, err
+		}
+		d.creation.Store(given)
+		return to, temporary, given, nil
+	}
+	made = &w.made
+	*made = *given
+	if mode != 0o600 {
+		made.SetPermissions(mode)
+	}
+	return to, temporary, made, nil
+}
+
+// directMode gives the mode to create a file with: the wanted one, unless the file system or an inherited access
+// control list gives others than asked for.
+func (w *worker) directMode(d *directory, given *fsys.Stat, wanted uint32) uint32 {
+	if d.inheritsACL || given.Permissions() != 0o600 || wanted&^0o777 != 0 {
+		return 0o600
+	}
+	return wanted
+}
+
+// fill copies the content; once more if the source changed meanwhile.
+func (w *worker) fill(at *place, to fsys.File, from origin.File, source *fsys.Stat) error {
+	now := &w.now
+	if err := w.copyData(at, to, from, source, now); err != nil {
+		return err
+	}
+	if unchanged(source, now) {
+		return nil
+	}
+	w.job.Meter.RetryCount.Add(1)
+	*source = *now
+	if err := to.Truncate(0); err != nil {
+		return err
+	}
+	if from.IsFar() {
+		again, err := w.openSource(at, source, w.rangeOf(source))
+		if err != nil {
+			return err
+		}
+		defer again.Close()
+		from = again
+	}
+	if err := w.copyData(at, to, from, source, now); err != nil {
+		return err
+	}
+	if !unchanged(source, now) {
+		// The copy gets the time of before, so that the next run copies the file again.
+		if err := to.Handle().SetModified(source.Modified()); err != nil {
+			return unable("set the times", err)
+		}
+		w.job.Warning("source_changed", "the file changed twice while it was copied", display(at.directory.join(at.name)))
+	}
+	return nil
+}
+
+func unchanged(before, now *fsys.Stat) bool {
+	return before.Size() == now.Size() && before.Modified() == now.Modified()
+}
+
+func (w *worker) verify(at *place, to fsys.File, from origin.File, source *fsys.Stat) error {
+	same, err := w.sameContent(at, from, to, source)
+	if err != nil {
+		return err
+	}
+	if !same {
+		return &entryError{code: wire.VerificationFailed, message: "the copy differs from its source"}
+	}
+	w.counters.FilesVerified++
+	return nil
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package files
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"migration.assistant/engine/internal/failpoint"
+	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/operations"
+	"migration.assistant/engine/internal/wire"
+)
+
+// syncJob is one file_sync at work. Its phases are the walk, which does all but what follows, the hard links, the
+// deletions, and the entries for which a directory had to be deleted first.
+type syncJob struct {
+	*operations.Session
+	parameters *syncParameters
+	policy     *policy
+	ctx        context.Context
+	limiter    *rate.Limiter
+	queue      *queue[item]
+	roots      *roots
+	flusher    *flusher
+	stopped    atomic.Bool
+	explain    func(error) error // words an error of the connection to another host
+
+	mutex    sync.Mutex
+	fatal    error
+	workers  []*worker
+	linked   map[fsys.Identity]*linkGroup
+	extras   []extra
+	late     []lateEntry
+	touched  map[string]touched
+	unclones map[devices]bool
+}
+
+// devices are those of a source and a destination.
+type devices struct{ source, destination uint64 }
+
+// synchronize makes the destination equal the source.
+func synchronize(ctx context.Context, session *operations.Session, parameters *syncParameters) (any, error) {
+	fsys.RaiseDescriptorLimit()
+	job := &syncJob{
+		Session:    session,
+		parameters: parameters,
+		ctx:        ctx,
+		queue:      newQueue[item](parameters.workers()),
+		linked:     map[fsys.Identity]*linkGroup{},
+		touched:    map[string]touched{},
+		unclones:   map[devices]bool{},
+	}
+	if limit := parameters.bandwidthLimit; limit > 0 {
+		job.limiter = rate.NewLimiter(rate.Limit(limit), job.limitedPiece())
+	}
+	defer context.AfterFunc(ctx, func() { job.stopped.Store(true) })()
+	source, err := openSource(ctx, session, parameters)
+	if err != nil {
+		return job.statistics(), err
+	}
+	defer source.close()
+	defer context.AfterFunc(ctx, source.close)() // what waits for the other host waits no longer
+	job.explain = source.explain
+	roots, err := openRoots(parameters, source.root, source.isSeenFromHere, session.DryRun)
+	if err != nil {
+		return job.statistics(), err
+	}
+	defer roots.close()
+	job.roots = roots
+	job.policy = newPolicy(session, parameters.preserve)
+	job.flusher = newFlusher(parameters, session.DryRun)
+	defer job.flusher.close()
+	if err := job.flusher.add(roots.destination, &roots.destinationStat); err != nil {
+		return job.statistics(), err
+	}
+	var closed func(*fsys.Stat) bool
+	if parameters.oneFileSystem {
+		closed = job.isElsewhere
+	}
+	if source.root.Tree() == nil {
+		defer startCensus(ctx, session.Meter, parameters.source, parameters.filters, closed)()
+	}
+	err = job.run()
+	return job.statistics(), err
+}
+
+func (j *syncJob) run() error {
+	if !j.roots.locked {
+		j.Warning("lock_unavailable", "the destination cannot be locked; do not run two jobs on it", "")
+	}
+	session := j.Session
+	session.Meter.SetPhase("copy")
+	if err := j.walk(); err != nil {
+		return err
+	}
+	session.Meter.SetPhase("links")
+	j.linkGroups()
+	session.Meter.SetPhase("delete")
+	deleted, err := j.deleteExtras()
+	if deleted {
+		session.Meter.SetPhase("finish")
+		j.makeLateEntries()
+	}
+	j.restoreTouched()
+	j.flushAtEnd()
+	if failed := j.state(); failed != nil {
+		return failed
+	}
+	failpoint.Hit("file_sync.before_result")
+	if partial := j.PartialFailure(); partial != nil {
+		return partial
+	}
+	return err
+}
+
+// state tells why the job must end at once, if it must.
+func (j *syncJob) state() error {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	// That the job was stopped comes first: what fails then only follows from it.
+	if err := j.ctx.Err(); err != nil {
+		return err
+	}
+	return j.fatal
+}
+
+func (j *syncJob) stopBy(err error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	if j.fatal == nil {
+		j.fatal = err
+	}
+	j.stopped.Store(true)
+}
+
+// entryFailed sorts out what went wrong with one entry.
+func (j *syncJob) entryFailed(path string, err error) {
+	name := display(path)
+	var known *entryError
+	switch {
+	case err == nil || err == errStopped:
+	case err == errVanished && j.parameters.failVanished:
+		j.EntryFailed(vanished, err.Error(), name)
+	case err == errVanished:
+		j.Warning(vanished, err.Error(), name)
+	case isLost(err):
+		j.stopBy(j.explain(err))
+	case fsys.IsNoRoom(err):
+		j.stopBy(j.noRoom(path, err))
+	case errors.As(err, &known):
+		j.EntryFailed(known.code, known.message, name)
+	default:
+		j.EntryFailed(wire.IOError, fsys.Reason(err), name)
+	}
+}
+
+func (j *syncJob) statistics() *syncStatistics {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	total := &syncStatistics{Changes: j.Changes()}
+	for _, worker := range j.workers {
+		total.add(&worker.counters)
+	}
+	return total
+}
+
+// report emits a change of an entry.
+func (j *syncJob) report(action string, stat *fsys.Stat, path string, before, after *wire.Attributes) {
+	j.Change(action, stat.Kind(), display(path), before, after)
+}
+
+// display gives the path as events tell it: the root is ".".
+func display(path string) wire.Path {
+	if path == "" {
+		return "."
+	}
+	return wire.Path(path)
+}
+
+func join(directory, name string) string {
+	if directory == "" {
+		return name
+	}
+	return directory + "/" + name
+}

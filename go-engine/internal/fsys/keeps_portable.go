@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build !windows && (!linux || portable)
+
+package fsys
+
+// What this driver can keep of an entry, where the user may and the file system can.
+const (
+	KeepsOwners   = true
+	KeepsModes    = true
+	KeepsSpecials = false
+)

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package fsys
+
+// FoldsCase says whether names that differ in case are the same, where nothing is there to ask the file system by.
+const FoldsCase = true

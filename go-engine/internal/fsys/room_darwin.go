@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package fsys
+
+import "golang.org/x/sys/unix"
+
+func roomOf(fd int) (Room, error) {
+	var stat unix.Statfs_t
+	if err := unix.Fstatfs(fd, &stat); err != nil {
+		return Room{}, err
+	}
+	return Room{Bytes: stat.Bavail * uint64(stat.Bsize), NoEntries: stat.Files > 0 && stat.Ffree == 0}, nil
+}

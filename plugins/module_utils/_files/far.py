@@ -1,0 +1,149 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The side of a transfer that is on another host: which it is, and how the engine there is reached."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from urllib.parse import unquote, urlsplit
+
+from .._executor import elsewhere
+from .preflight import FileSyncError
+
+ARGUMENT_SPEC: t.Dict[str, t.Any] = {
+    "direction": {"type": "str", "choices": ["host", "push", "pull"], "default": "host"},
+    "max_connections": {"type": "int", "default": 4},
+    "compression": {
+        "type": "str",
+        "choices": ["auto", "none", "zstd", "gzip", "lz4", "brotli"],
+        "default": "auto",
+    },
+    "compression_level": {"type": "int"},
+    "connect_timeout": {"type": "float", "default": 30},
+    "ssh_options": {"type": "dict", "default": {}},
+    # What the action plugin asks its connection for; not an option of the user.
+    "_far_password": {"type": "str", "no_log": True},
+}
+
+_MOST_CONNECTIONS = 64
+_LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 9), "brotli": (0, 11)}
+_KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
+
+
+class Url(t.NamedTuple):
+    """A directory on a host that is reached by ssh."""
+
+    user: t.Optional[str]
+    host: str
+    port: t.Optional[int]
+    path: str
+
+
+def parse_url(option: str, text: str) -> t.Optional[Url]:
+    """A URL such as ssh://user@host:22/path; None for anything that is no URL. Raises FileSyncError."""
+    if "://" not in text:
+        return None
+    allowed = "give an absolute path, or ssh://user@host:port/path"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as exc:
+        raise FileSyncError(option, text, "%s (%s)" % (allowed, exc)) from exc
+    if parts.scheme != "ssh" or not parts.hostname or parts.query or parts.fragment or parts.password is not None:
+        raise FileSyncError(option, text, allowed)
+    # What ssh would take for one of its options.
+    if parts.hostname.startswith("-") or (parts.username or "").startswith("-"):
+        raise FileSyncError(option, text, allowed)
+    path = unquote(parts.path, errors="surrogateescape")
+    if not path.startswith("/"):
+        raise FileSyncError(option, text, allowed)
+    return Url(unquote(parts.username) if parts.username else None, parts.hostname, port, path)
+
+
+def side(params: t.Mapping[str, t.Any]) -> t.Optional[str]:
+    """Which side is on another host than the one that the module runs on: source, destination or None."""
+    source, destination = (parse_url(name, params[name]) for name in ("source", "destination"))
+    direction = params["direction"]
+    for name, url in (("source", source), ("destination", destination)):
+        if url is not None and direction != "host":
+            message = "direction: %s says where both sides are; give paths" % direction
+            raise FileSyncError(name, params[name], message)
+    if source is not None and destination is not None:
+        message = "only one side can be on another host; run the task on one of the two"
+        raise FileSyncError("destination", params["destination"], message)
+    if direction == "host":
+        return "source" if source is not None else "destination" if destination is not None else None
+    return "destination" if direction == "push" else "source"
+
+
+def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """The job's parameters for the side that is elsewhere. reached: command, name and prelude of its host."""
+    command = list(reached["command"])
+    if params["direction"] != "host":  # a URL's command has them already
+        command[1:1] = ssh_words(params["ssh_options"])
+    made: t.Dict[str, t.Any] = {
+        "side": which,
+        "name": reached["name"],
+        "command": command,
+        "connections": params["max_connections"],
+        "connect_timeout": params["connect_timeout"],
+        "compression": params["compression"],
+        "compression_level": _level(params["compression"], params["compression_level"]),
+    }
+    if reached.get("prelude"):
+        made["prelude"] = reached["prelude"]
+    if params["_far_password"]:
+        made["password"] = params["_far_password"]
+    return made
+
+
+def check(params: t.Mapping[str, t.Any]) -> None:
+    """FileSyncError for an option of connections that cannot be used, whether one will be made or not."""
+    connections = params["max_connections"]
+    if not 1 <= connections <= _MOST_CONNECTIONS:
+        message = "give a number from 1 to %d" % _MOST_CONNECTIONS
+        raise FileSyncError("max_connections", connections, message)
+    if not 0 <= params["connect_timeout"] < float("inf"):
+        raise FileSyncError("connect_timeout", params["connect_timeout"], "give 0 or more seconds")
+    _level(params["compression"], params["compression_level"])
+    ssh_words(params["ssh_options"])
+
+
+def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:
+    """The words of ssh to which a command for the URL's host is added."""
+    words = ["ssh", *ssh_words(params["ssh_options"]), *elsewhere.PLAIN_SSH]
+    if params["connect_timeout"]:
+        words += ["-o", "ConnectTimeout=%d" % max(1, round(params["connect_timeout"]))]
+    if url.port is not None:
+        words += ["-p", str(url.port)]
+    if url.user is not None:
+        words += ["-l", url.user]
+    return [*words, url.host]
+
+
+def ssh_words(options: t.Mapping[str, t.Any]) -> t.List[str]:
+    """The task's options of ssh_config as words of a command."""
+    words: t.List[str] = []
+    for name, value in (options or {}).items():
+        if not _KEYWORD.match(str(name)):
+            raise FileSyncError("ssh_options", name, "give names of ssh_config, such as Compression")
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        if not isinstance(value, (str, int)) or "\n" in str(value):
+            raise FileSyncError("ssh_options", {name: value}, "give each option one value in one line")
+        words += ["-o", "%s=%s" % (name, value)]
+    return words
+
+
+def _level(codec: str, level: t.Optional[int]) -> int:
+    if level is None:
+        return 0
+    if codec not in _LEVELS:
+        raise FileSyncError("compression_level", level, "compression: %s has no levels" % codec)
+    least, most = _LEVELS[codec]
+    if not least <= level <= most:
+        raise FileSyncError("compression_level", level, "give %d to %d for %s" % (least, most, codec))
+    return level

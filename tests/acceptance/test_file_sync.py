@@ -1,0 +1,226 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""file_sync against what takes long: kills at random, a hostile user, a million files, a real system's files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.executors import EXECUTORS, Executor, Run, command, environment, job, run
+from tests.conformance.trees import rsync_differences, temporaries, write
+
+KILLS = 50
+HOSTILE_SECONDS = 30  # for each executor
+MILLION_PEAK = 250 << 20
+MEMORY = Path("/dev/shm")
+METHODS: dict[str, dict[str, int]] = {
+    "direct_copy": {"parallel_chunks": 1},
+    "chunked_transfer": {"parallel_chunks": 4, "chunk_size": 1 << 20},
+}
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="owners can only be given by root")
+
+
+def sync(executor: Executor, source: Path, destination: Path, **more: t.Any) -> Run:
+    done = run(executor, "file_sync", {"source": str(source), "destination": str(destination), **more})
+    assert done.terminal["event"] in ("result", "error"), (done.terminal, done.stderr)
+    return done
+
+
+def contents(root: Path) -> dict[str, str]:
+    """The hash of each file with a final name, by its path."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file() and not path.name.startswith(".migration-assistant-")
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_killed_fifty_times_at_random(executor: Executor, method: str, tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    rng = random.Random(7)
+    for number in range(600):
+        write(source / f"d{number % 20}" / f"file{number}", rng.randbytes(rng.randrange(40_000)), age=number)
+        write(destination / f"d{number % 20}" / f"file{number}", b"old %d" % number, age=number + 1)
+    for number in range(4):
+        write(source / f"large{number}", rng.randbytes(8_000_000))
+        os.link(source / f"large{number}", source / f"link{number}")
+    old, new = contents(destination), contents(source)
+    parameters = {**METHODS[method], "delete": True, "verify": True, "bandwidth_limit": 60 << 20}
+    wire = job("file_sync", {"source": str(source), "destination": str(destination), **parameters})
+    killed = 0
+    for _kill in range(KILLS):
+        with subprocess.Popen(
+            command(executor), env=environment(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(wire)
+            process.stdin.close()
+            time.sleep(rng.uniform(0.02, 0.3 if executor == "go" else 0.6))
+            process.send_signal(signal.SIGKILL)
+        killed += process.returncode == -signal.SIGKILL
+        for path, digest in contents(destination).items():
+            assert digest in (old.get(path), new.get(path)), f"{path} is neither the old file nor the new one"
+    done = sync(executor, source, destination, **parameters)
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(source, destination) == ""
+    assert temporaries(destination) == []
+    moved, whole = done.terminal["performance"]["bytes_transferred"], size(source)
+    print(f"{executor}, {method}: {killed} of {KILLS} runs were killed; the last one moved {moved} of {whole} bytes")
+    assert killed > KILLS // 5
+    assert moved < whole
+    again = sync(executor, source, destination, **parameters)
+    assert (again.terminal["changed"], again.terminal["performance"]["bytes_transferred"]) == (False, 0)
+
+
+def size(root: Path) -> int:
+    """Of the files of a tree, each counted once however many names it has."""
+    found = [path.stat() for path in root.rglob("*") if path.is_file()]
+    return sum({info.st_ino: info.st_size for info in found}.values())
+
+
+# Exchanges pairs of names as fast as it can until its standard input ends, and prints how often it did.
+HOSTILE = """
+import ctypes, os, sys, threading
+pairs = [os.fsencode(name) for name in sys.argv[1:]]
+pairs = list(zip(pairs[::2], pairs[1::2]))
+rename = ctypes.CDLL(None, use_errno=True).renameat2
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+swaps = 0
+while not ended.is_set():
+    for _ in range(100):
+        for one, other in pairs:
+            swaps += rename(-100, one, -100, other, 2) == 0
+for one, other in pairs:
+    if os.path.islink(one):
+        rename(-100, one, -100, other, 2)
+print(swaps)
+"""
+
+
+class Trap:
+    """A tree that a hostile user owns: its directories become symbolic links that lead out of it, and back."""
+
+    def __init__(self, root: Path) -> None:
+        self.source, self.destination = root / "source", root / "destination"
+        self.secrets, self.precious = root / "secrets", root / "precious"
+        for number in range(30):
+            write(self.secrets / f"file{number}", b"SECRET")
+            write(self.precious / f"file{number}", b"PRECIOUS")
+            write(self.precious / f"extra{number}", b"PRECIOUS")
+        os.symlink(self.secrets, root / "to-secrets")
+        os.symlink(self.precious, root / "to-precious")
+        self.prepare()
+        self._pairs = [self.source / "dir", root / "to-secrets", self.destination / "dir", root / "to-precious"]
+
+    def prepare(self) -> None:
+        for number in range(30):
+            write(self.source / "dir" / f"file{number}", b"inside")
+            write(self.destination / "dir" / f"extra{number}", b"to delete")
+            (self.destination / "dir" / f"file{number}").unlink(missing_ok=True)
+
+    def attacked(self, copy: t.Callable[[], object], seconds: float) -> tuple[int, int, bool]:
+        """Copy under attack again and again: how often the names were swapped, how often it copied, if it escaped."""
+        swaps = copies = 0
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.prepare()
+            with subprocess.Popen(
+                [sys.executable, "-c", HOSTILE, *map(str, self._pairs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as hostile:
+                for _copy in range(5):
+                    copy()
+                    copies += 1
+                swaps += int(hostile.communicate()[0])
+            if self.escaped():
+                return swaps, copies, True
+        return swaps, copies, False
+
+    def escaped(self) -> bool:
+        disclosed = any(b"SECRET" in path.read_bytes() for path in self.destination.rglob("*") if path.is_file())
+        precious = {path.name: path.read_bytes() for path in self.precious.iterdir()}
+        return disclosed or len(precious) != 60 or set(precious.values()) != {b"PRECIOUS"}
+
+
+@needs_root
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_hostile_user_gains_nothing(executor: Executor, tmp_path: Path) -> None:
+    trap = Trap(tmp_path)
+    swaps, copies, escaped = trap.attacked(
+        lambda: sync(executor, trap.source, trap.destination, delete=True, compare="checksum"), HOSTILE_SECONDS
+    )
+    print(f"{executor}: {swaps} swaps during {copies} runs, nothing left the tree or came into it")
+    assert not escaped
+    assert swaps > 10_000
+
+
+def test_a_copier_that_goes_by_paths_is_caught_in_the_same_trap(tmp_path: Path) -> None:
+    """Else the test above would prove nothing."""
+
+    def naive() -> None:
+        for path in (trap.source / "dir").iterdir():
+            try:
+                if path.is_file() and not (trap.source / "dir").is_symlink():
+                    shutil.copy2(path, trap.destination / "dir" / path.name)
+            except OSError:
+                continue
+
+    trap = Trap(tmp_path)
+    swaps, copies, escaped = trap.attacked(naive, 2 * HOSTILE_SECONDS)
+    print(f"by paths: it escaped after {swaps} swaps during {copies} runs")
+    assert escaped
+
+
+def test_a_million_files_take_little_memory() -> None:
+    root = MEMORY / f"migration-million-{os.getpid()}"
+    source, destination = root / "source", root / "destination"
+    try:
+        for directory in range(1000):
+            (source / f"{directory:03}").mkdir(parents=True)
+            for number in range(1000):
+                (source / f"{directory:03}" / f"{number:03}").touch()
+        for changed, what in ((True, "copied"), (False, "unchanged")):
+            begin = time.monotonic()
+            done = sync("go", source, destination)
+            peak = done.terminal["performance"]["memory_usage_bytes"]
+            print(f"a million files, {what}: {time.monotonic() - begin:.1f} s, peak {peak / (1 << 20):.1f} MB")
+            assert done.terminal["changed"] is changed
+            assert done.statistics["files_total"] == 1_000_000
+            assert peak < MILLION_PEAK
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "executor, method", [("go", "direct_copy"), ("go", "chunked_transfer"), ("python", "direct_copy")]
+)
+def test_a_real_tree(executor: Executor, method: str, tmp_path: Path) -> None:
+    """/usr of this machine arrives as rsync would have it."""
+    begin = time.monotonic()
+    done = sync(executor, Path("/usr"), tmp_path / "usr", verify=True, **METHODS[method])
+    taken = time.monotonic() - begin
+    assert done.terminal["event"] == "result", json.dumps(done.terminal)
+    figures = done.statistics
+    print(f"{executor}, {method}: {figures['files_total']} files, {figures['bytes_copied']} bytes in {taken:.1f} s")
+    assert rsync_differences(Path("/usr"), tmp_path / "usr") == ""
+    again = sync(executor, Path("/usr"), tmp_path / "usr", **METHODS[method])
+    assert (again.terminal["changed"], again.terminal["performance"]["bytes_transferred"]) == (False, 0)
+    shutil.rmtree(tmp_path / "usr")

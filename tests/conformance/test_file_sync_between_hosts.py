@@ -1,0 +1,143 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""file_sync between two engines: the same as by one, whichever side is the far one, and whatever happens on the way.
+
+The far engine is a process of this machine; that it is reached by ssh makes a difference in tests/remote alone.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import signal
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .executors import ENGINE, FAR_SIDES, Executor, run
+from .test_file_sync import CASES, Case, four_ways, make_trees
+from .test_file_sync_killed import anew, build, parameters
+from .trees import rsync_differences, settle, temporaries, write
+
+sides = pytest.mark.parametrize("executor", list(FAR_SIDES))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_two_engines_do_the_same_as_one(case: Case, tmp_path: Path) -> None:
+    expected = four_ways(case, "go", *make_trees(case, tmp_path / "go"))
+    for executor in FAR_SIDES:
+        assert four_ways(case, executor, *make_trees(case, tmp_path / executor)) == expected, executor
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.mkdir()
+    destination.mkdir()
+    build(source, destination)
+    return source, destination
+
+
+@sides
+@pytest.mark.parametrize("compression", ["auto", "none", "zstd", "gzip", "lz4", "brotli"])
+def test_every_compression_carries_every_content(executor: Executor, compression: str, tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    source.mkdir()
+    write(source / "text", b"".join(b"line %d of a text\n" % number for number in range(200_000)))
+    write(source / "random", os.urandom(3_000_000))
+    write(source / "zeros", bytes(2_000_000))
+    for number in range(300):
+        write(source / "many" / f"{number}", b"%d" % number * number)
+    settle(source)
+    far = {"compression": compression, "compression_level": 0 if compression in ("auto", "none") else 3}
+    done = run(executor, "file_sync", {"source": str(source), "destination": str(destination), "far": far})
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(source, destination) == ""
+
+
+@sides
+def test_what_a_login_prints_and_a_password_that_nobody_asks_for_do_no_harm(
+    executor: Executor, pair: tuple[Path, Path]
+) -> None:
+    noisy = ["sh", "-c", f"echo Welcome; echo '{{\"a\": 1}}'; seq 3000; exec {ENGINE} serve"]
+    done = run(executor, "file_sync", {**parameters(*pair), "far": {"command": noisy, "password": "secret word"}})
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(*pair) == ""
+
+
+@sides
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["/nonexistent/ssh"], "unable to reach there: unable to start /nonexistent/ssh: no such file or directory"),
+        (["sh", "-c", "echo Permission denied >&2; exit 255"], "unable to reach there: Permission denied"),
+        (["sh", "-c", "cat > /dev/null"], "unable to reach there: no answer in 0.5 seconds"),
+        (["sh", "-c", "yes | head -c 100000"], "unable to reach there: there is no engine: it said something else"),
+        (["sh", "-c", "exit 3"], "ended with code 3 and without a word"),
+    ],
+    ids=["no command", "refused", "silent", "no engine", "wordless"],
+)
+def test_a_host_that_cannot_be_reached_is_one_clear_line(
+    executor: Executor, command: list[str], message: str, pair: tuple[Path, Path]
+) -> None:
+    far = {"command": command, "name": "there", "connect_timeout": 0.5}
+    failed = run(executor, "file_sync", {**parameters(*pair), "far": far})
+    assert failed.terminal["event"] == "error"
+    assert failed.terminal["code"] == "unreachable"
+    assert message in failed.terminal["message"]
+    assert "\n" not in failed.terminal["message"]
+    assert failed.changes == []
+
+
+@sides
+def test_a_source_that_is_not_there_is_told_as_here(executor: Executor, pair: tuple[Path, Path]) -> None:
+    source, destination = pair
+    for path, code in ((source / "absent", "source_missing"), (source / "large", "source_not_directory")):
+        here, there = (
+            run(who, "file_sync", {"source": str(path), "destination": str(destination)}).terminal
+            for who in t.cast("tuple[Executor, ...]", ("go", executor))
+        )
+        assert there["code"] == here["code"] == code
+        assert there["message"] == here["message"]
+
+
+@sides
+def test_a_destination_within_the_source_is_refused_on_one_machine(executor: Executor, pair: tuple[Path, Path]) -> None:
+    source, _destination = pair
+    failed = run(executor, "file_sync", {"source": str(source), "destination": str(source / "folder-1")})
+    assert failed.terminal["code"] == "paths_overlap"
+
+
+@sides
+def test_either_end_killed_at_every_phase(
+    executor: Executor, pair: tuple[Path, Path], failing_engine: Path, tmp_path: Path
+) -> None:
+    """The phases of the sync are met by the end that has the destination, those that begin with serve by the other."""
+    log = tmp_path / "phases"
+    run(executor, "file_sync", parameters(*pair), engine=failing_engine, env={"MIGRATION_FAILPOINT_LOG": str(log)})
+    phases = collections.Counter(log.read_text().split())
+    assert {"serve.listing", "serve.content", "file_sync.renamed"} <= set(phases)
+    for phase, hits in phases.items():
+        for hit in sorted({1, hits}):
+            anew(*pair)
+            killed = run(
+                executor,
+                "file_sync",
+                parameters(*pair),
+                engine=failing_engine,
+                env={"MIGRATION_FAILPOINT": f"{phase}:{hit}"},
+            )
+            where = f"killed at {phase}, hit {hit}"
+            if killed.code != -signal.SIGKILL and hit == 1:
+                # The far one was: this one says so.
+                assert killed.terminal["event"] == "error", where
+                assert killed.terminal["code"] == "unreachable", (where, killed.terminal)
+                assert killed.terminal["resumable"], where
+            again = run(executor, "file_sync", parameters(*pair))
+            assert again.terminal["event"] == "result", (where, again.terminal)
+            assert rsync_differences(*pair) == "", where
+            assert temporaries(pair[1]) == [], where
+            assert run(executor, "file_sync", parameters(*pair)).changes == [], where

@@ -1,0 +1,207 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Trees that go from one host to another by ssh: pushed, pulled, and between two managed hosts."""
+
+from __future__ import annotations
+
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+from hosts import LOGIN_KEY
+
+from .bed import Bed
+from .hosts import Host
+from .playbooks import Played
+from .scenes import DESTINATION, SOURCE, copied, job_processes, make_tree, sync, until
+
+# What a tree can hold that rsync -aHAX carries: links, holes, attributes, specials, names that are no text.
+_MIXED = r"""
+set -e
+rm -rf "$1"; mkdir -p "$1"; cd "$1"
+mkdir -p sub/empty many
+for number in $(seq 120); do head -c $((number * 90)) /dev/urandom > many/file$number; done
+head -c 3000000 /dev/urandom > large
+for number in $(seq 20000); do echo "line $number of a text that is easily compressed"; done > text
+ln large sub/hard; ln -s ../text sub/link; ln -s nowhere dangling; mkfifo fifo
+truncate -s 5M holes; echo middle | dd of=holes bs=1M seek=2 conv=notrunc status=none; truncate -s 9M holes
+mknod null c 1 3
+setfattr -n user.colour -v blue text; setfacl -m u:daemon:rw text; setfacl -d -m u:daemon:rx sub
+setcap cap_net_raw+ep many/file1 2>/dev/null || true
+touch "$(printf 'not-utf8-\377')" "$(printf 'new\nline')" "$(printf '%0255d' 1)" ./-dash " "
+chmod 4755 many/file2; chmod 0 many/file3; chown 12345:54321 many/file4; chmod 2770 sub
+touch -d '1999-01-02 03:04:05.123456789' text sub many
+"""
+
+
+def make_mixed(path: Path | str, host: Host | None = None) -> None:
+    if host is not None:
+        host.run(f"set -- {path}\n{_MIXED}")
+        return
+    subprocess.run(["bash", "-c", _MIXED, "bash", str(path)], check=True)
+
+
+def assert_same(bed: Bed, one: str, other: str) -> None:
+    """Nothing is left to do for rsync. Either may be HOST:PATH."""
+    done = subprocess.run(
+        ["rsync", "-aHAXni", "--delete", "-e", f"ssh -F {bed.ssh_config}", f"{one}/", f"{other}/"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "", done.stdout
+
+
+def four_ways(bed: Bed, playbook: str, inventory: Path) -> list[Played]:
+    """Check, run, check, run."""
+    plays = [bed.play(playbook, inventory, check=check) for check in (True, False, True, False)]
+    for play in plays:
+        assert play.code == 0, play.output
+    checked, done, again_checked, again = (play.result("Copy") for play in plays)
+    assert (checked.changed, done.changed, again_checked.changed, again.changed) == (True, True, False, False)
+    assert _changes(checked) == _changes(done)
+    assert done.result["executor"]["used"] == "go"
+    for result in (again_checked, again):
+        assert result.result["performance"]["bytes_transferred"] == 0
+        assert result.result["changes_count"] == 0
+    return plays
+
+
+def _changes(result: t.Any) -> list[t.Any]:
+    changes = [(change["action"], change["kind"], change["path"]) for change in result.result["changes"]]
+    return [result.result["changes_count"], sorted(changes) if len(changes) < 100 else len(changes)]
+
+
+USERS: dict[str, dict[str, t.Any]] = {
+    "root": {"user": "root"},
+    "become": {"user": "deploy", "become": True},
+    "become-with-password": {"user": "admin", "become": True},
+}
+
+
+@pytest.mark.parametrize("who", USERS)
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_tree_goes_between_controller_and_host(bed: Bed, tmp_path: Path, direction: str, who: str) -> None:
+    host = bed.host(f"{direction}-{who}")
+    here, there = tmp_path / "tree", "/srv/tree"
+    make_mixed(here if direction == "push" else there, None if direction == "push" else host)
+    source, destination = (str(here), there) if direction == "push" else (there, str(here))
+    playbook = sync(source=source, destination=destination, direction=direction, delete=True)
+    plays = four_ways(bed, playbook, bed.inventory([host], **USERS[who]))
+    ends = [str(here), f"root@{host.address}:{there}"]
+    assert_same(bed, *(ends if direction == "push" else reversed(ends)))
+    assert plays[1].result("Copy").result["method"]["chosen"] == "chunked_transfer"
+    assert host.run(f"find {there} -name '.migration-assistant*'").stdout == ""
+    assert job_processes(host) == []
+
+
+def test_the_password_on_the_way_is_seen_nowhere(bed: Bed, tmp_path: Path) -> None:
+    host = bed.host("push-become-with-password")
+    make_mixed(tmp_path / "tree")
+    playbook = sync(source=str(tmp_path / "tree"), destination="/srv/other", direction="push")
+    played = bed.play(playbook, bed.inventory([host], user="admin", become=True), verbosity=4)
+    assert played.code == 0, played.output
+    assert bed.admin_password not in played.output
+    assert bed.admin_password not in host.log()
+
+
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_a_tree_goes_between_two_managed_hosts(bed: Bed, side: str) -> None:
+    near, far = bed.hosts([f"near-{side}", f"far-{side}"])
+    befriend(bed, near, far)
+    make_mixed(SOURCE, far if side == "source" else near)
+    url = f"ssh://root@{far.address}:22"
+    ends = {"source": SOURCE, "destination": DESTINATION}
+    ends[side] = url + ends[side]
+    inventory = bed.inventory([near], user="root")
+    first = bed.play(sync(**ends), inventory)
+    assert first.code == 0, first.output
+    assert first.result("Copy").changed
+    # The engine is on both hosts now, so that check mode can look.
+    checked = bed.play(sync(**ends), inventory, check=True)
+    assert (checked.code, checked.result("Copy").changed) == (0, False), checked.output
+    again = bed.play(sync(**ends), inventory)
+    assert (again.code, again.result("Copy").changed) == (0, False), again.output
+    hosts = (far, near) if side == "source" else (near, far)
+    sums = [
+        host.run(f"cd {path} && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum").stdout
+        for host, path in zip(hosts, (SOURCE, DESTINATION), strict=True)
+    ]
+    assert sums[0] == sums[1]
+    engines = "find / -xdev -name 'migration-engine-*' -type f"
+    assert far.run(engines).stdout.count("\n") == 1
+
+
+def befriend(bed: Bed, near: Host, far: Host) -> None:
+    """Let root of one host log in to the other."""
+    near.run("mkdir -p /root/.ssh && chmod 700 /root/.ssh")
+    near.write("/root/.ssh/id_ed25519", LOGIN_KEY.read_bytes())
+    near.run("chmod 600 /root/.ssh/id_ed25519")
+    near.write("/root/.ssh/known_hosts", bed.known_hosts.read_bytes())
+
+
+def test_an_unknown_host_key_and_a_refused_login_are_one_clear_line(bed: Bed) -> None:
+    near, far = bed.hosts(["near-refused", "far-refused"])
+    befriend(bed, near, far)
+    make_tree(near)
+    near.run("rm /root/.ssh/known_hosts")
+    inventory = bed.inventory([near], user="root")
+    unknown = bed.play(sync(destination=f"ssh://root@{far.address}{DESTINATION}"), inventory)
+    failed = unknown.result("Copy").result
+    assert failed["msg"] == f"unable to reach {far.address}: Host key verification failed."
+    assert (failed["changed"], failed["error_code"]) == (False, "unreachable")
+    near.write("/root/.ssh/known_hosts", bed.known_hosts.read_bytes())
+    refused = bed.play(sync(destination=f"ssh://nobody@{far.address}{DESTINATION}"), inventory)
+    message = refused.result("Copy").result["msg"]
+    assert message.startswith(f"unable to reach {far.address}: ")
+    assert "Permission denied" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_transfer_that_loses_its_connection_fails_and_a_rerun_goes_on(
+    bed: Bed, tmp_path: Path, direction: str
+) -> None:
+    host = bed.host(f"cut-{direction}")
+    files = 600
+    there, here = "/srv/tree", tmp_path / "tree"
+    make_tree(host, files, path=there)
+    if direction == "push":
+        subprocess.run(
+            ["rsync", "-a", "-e", f"ssh -F {bed.ssh_config}", f"root@{host.address}:{there}", tmp_path], check=True
+        )
+        there = DESTINATION
+    source, destination = (str(here), there) if direction == "push" else (there, str(here))
+
+    def arrived() -> int:
+        return copied(host, there) if direction == "push" else sum(1 for _file in here.glob("file*"))
+
+    slow = sync(source=source, destination=destination, direction=direction, bandwidth_limit="100KB/s")
+    play = bed.start_play(slow, bed.inventory([host], user="root"))
+    until(lambda: arrived() > 20, 60, "the first files")
+    host.cut_connections()
+    played = play.wait()
+    assert played.code != 0
+    failed = played.result("Copy").result
+    assert f"the connection to {host.address} was lost" in failed["msg"], failed["msg"]
+    assert failed["resumable"]
+    until(lambda: not job_processes(host), 20, "the end of the job on the host")
+    before = arrived()
+    assert 20 < before < files
+    again = bed.play(
+        sync(source=source, destination=destination, direction=direction), bed.inventory([host], user="root")
+    )
+    assert again.code == 0, again.output
+    assert again.result("Copy").result["statistics"]["files_copied"] == files - before
+    ends = [str(here), f"root@{host.address}:{there}"]
+    assert_same(bed, *(ends if direction == "push" else reversed(ends)))
+
+
+def test_push_and_pull_need_ssh(bed: Bed, tmp_path: Path) -> None:
+    host = bed.host("by-docker")
+    playbook = sync(source=str(tmp_path), destination="/srv/copy", direction="push")
+    played = bed.play(playbook, bed.inventory([host], user="root", connection="docker"))
+    assert "push and pull go by ssh" in played.result("Copy").result["msg"]
