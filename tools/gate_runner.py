@@ -10,6 +10,7 @@ Each gate writes build/test-logs/NAME.log. The last line counts every test of ev
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,7 +25,9 @@ from gates import Environment, Gate, all_gates, environments
 from setup import prepare_engine, prepare_test, prepare_windows
 
 LOGS = BUILD / "test-logs"
-_TAIL = 40
+_TAIL = 60
+# What go test -v says of a test that did not fail.
+_PASSED = re.compile(r" *(=== (RUN|PAUSE|CONT|NAME) |--- PASS: |PASS$|ok\s)")
 _SLOWEST = 5
 
 
@@ -140,7 +143,8 @@ def run_gate(gate: Gate) -> tuple[Counts, str, Cost]:
 
 def show_failure(gate: Gate, problem: str) -> None:
     lines = _log(gate).read_text(encoding="utf-8", errors="replace").splitlines()
-    say(f"---- {gate.name}: {problem}; the end of {_log(gate).relative_to(ROOT)}:")
+    lines = [line for line in lines if not _PASSED.match(line)]
+    say(f"---- {gate.name}: {problem}; the end of {os.path.relpath(_log(gate), ROOT)}:")
     for line in lines[-_TAIL:]:
         say(f"    {line}")
     say("----")

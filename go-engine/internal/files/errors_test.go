@@ -156,7 +156,7 @@ func TestAJobEndsAtItsTimeLimit(t *testing.T) {
 	trees := slowly(t, "a")
 	for _, more := range []object{{}, {"parallel_chunks": 2, "chunk_size": 65536}} {
 		more["bandwidth_limit"] = 100_000
-		done := runJob(t, arguments{parameters: trees.parameters(more), job: object{"timeout": 0.2, "sample_interval": 0.05}})
+		done := runJob(t, arguments{parameters: trees.parameters(more), job: object{"timeout": 0.5, "sample_interval": 0.05}})
 		done.expectError("timeout")
 		noTemporaries(t, trees.destination)
 		if !slices.ContainsFunc(done.events, func(event object) bool { return event["event"] == "sample" }) {
@@ -181,7 +181,7 @@ func TestAReaderThatIsGoneEndsTheJob(t *testing.T) {
 func TestAFileThatVanishesIsNoFailure(t *testing.T) {
 	trees := slowly(t, "a", "b")
 	started := startEngine(t, arguments{
-		parameters: trees.parameters(object{"bandwidth_limit": 2_000_000, "parallel_files": 1, "delete": true}),
+		parameters: trees.parameters(object{"bandwidth_limit": 1_000_000, "parallel_files": 1, "delete": true}),
 		job:        object{"progress_interval": 0.05},
 	}, nil)
 	started.waitFor(`"progress"`)

@@ -51,7 +51,7 @@ type openedSource struct {
 	root           origin.Directory
 	isSeenFromHere bool // its path means the same here
 	host           *far.Host
-	closing        sync.Once
+	leaving        sync.Once
 }
 
 // openSource opens the source, and connects to its host if that is another.
@@ -83,17 +83,23 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 	return source, nil
 }
 
-// close ends what was opened. It may be called more than once.
-func (s *openedSource) close() {
-	s.closing.Do(func() {
+// leave ends the connection to another host, while others may wait for it. What is open on this host stays so: a
+// descriptor that is in use must not be closed. It may be called more than once.
+func (s *openedSource) leave() {
+	s.leaving.Do(func() {
 		if s.host != nil {
 			s.host.Close()
 		}
 		if tree := s.root.Tree(); tree != nil {
 			tree.Close()
 		}
-		s.root.Close()
 	})
+}
+
+// close ends what was opened, when nothing uses it any more.
+func (s *openedSource) close() {
+	s.leave()
+	s.root.Close()
 }
 
 // explain makes an error of the connection one that tells the host, and what the command said last.

@@ -64,7 +64,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 		return job.statistics(), err
 	}
 	defer source.close()
-	defer context.AfterFunc(ctx, source.close)() // what waits for the other host waits no longer
+	defer context.AfterFunc(ctx, source.leave)() // what waits for the other host waits no longer
 	job.explain = source.explain
 	roots, err := openRoots(parameters, source.root, source.isSeenFromHere, session.DryRun)
 	if err != nil {

@@ -70,3 +70,14 @@ def test_a_command_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.Monke
     found, why, seconds = runner.run_gate(Gate("one", "lint", ["/nonexistent/tool"]))
     assert found == Counts(0, 1, 0)
     assert why == "exit code 127"
+
+
+def test_a_failure_shows_what_failed_and_not_what_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runner, "LOGS", tmp_path)
+    (tmp_path / "one.log").write_text(GO_OUTPUT + "=== RUN   TestX\n--- PASS: TestX (0.00s)\n" * 100, encoding="utf-8")
+    runner.show_failure(Gate("one", "unit", []), "exit code 1")
+    shown = capsys.readouterr().out
+    assert "--- FAIL: TestCopy/sparse" in shown
+    assert "PASS" not in shown
