@@ -228,9 +228,25 @@ options:
     type: int
     default: 4
   chunk_size:
-    description: Size of such a range, such as V(50MB). Units are powers of 1024. At least V(64KB).
+    description:
+      - Size of such a range, such as V(50MB). Units are powers of 1024. At least V(64KB).
+      - Larger files can be gone on with, see O(resume).
     type: str
     default: 50MB
+  resume:
+    description:
+      - Go on inside a file of more than O(chunk_size) where an earlier run of the same task was stopped.
+      - >-
+        What is written of such a file is recorded beside it, in V(.migration-assistant-*.part) and
+        V(.migration-assistant-*.done), every 16 MB at the latest. A run that is cancelled, killed, or loses its
+        connection leaves both there; one that ends with the file removes them. They count only for the very same
+        source, by size, modification time and inode, and until the system of O(destination) is started anew, since
+        what it had not written to its disk would be missing. C(bytes_resumed) in RV(statistics) tells how much was
+        there.
+      - >-
+        With V(false), and where the file is not to be copied any more, the next run removes what an earlier one left.
+    type: bool
+    default: true
   buffer_size:
     description: Bytes that are read and written at once, such as V(64KB). At least V(4KB).
     type: str

@@ -91,4 +91,4 @@ def rsync_differences(source: Path, destination: Path) -> str:
 
 
 def temporaries(root: Path) -> list[str]:
-    return [path.name for path in root.rglob(".migration-assistant-*.tmp")]
+    return [path.name for path in root.rglob(".migration-assistant-*")]

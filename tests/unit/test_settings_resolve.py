@@ -65,6 +65,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "fallback_to_python": True,
         "method": "direct_copy",
         "chunk_size": "100MB",
+        "resume": True,
         "parallel_files": 8,
         "parallel_chunks": 4,
         "buffer_size": "64KB",

@@ -4,19 +4,17 @@ package far
 
 import (
 	"os"
-	"strings"
+
+	"migration.assistant/engine/internal/fsys"
 )
 
 // Machine names what this process sees: equal for two processes only where the same path is the same file. It is empty
 // where that is not known.
 func Machine() string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
+	boot := fsys.BootID()
 	namespace, err := os.Readlink("/proc/self/ns/mnt")
-	if err != nil {
+	if err != nil || boot == "" {
 		return ""
 	}
-	return strings.TrimSpace(string(boot)) + " " + namespace
+	return boot + " " + namespace
 }

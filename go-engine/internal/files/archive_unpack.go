@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"migration.assistant/engine/internal/failpoint"
 	"migration.assistant/engine/internal/fsys"
@@ -293,13 +292,6 @@ func (u *unpackJob) statistics() *unpackStatistics {
 		}
 	}
 	return total
-}
-
-func split(path string) (above, name string) {
-	if slash := strings.LastIndexByte(path, '/'); slash >= 0 {
-		return path[:slash], path[slash+1:]
-	}
-	return "", path
 }
 
 // errInTheWay tells that a directory has the name of something else.

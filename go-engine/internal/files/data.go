@@ -43,50 +43,65 @@ func (j *syncJob) limitedPiece() int {
 	return int(min(int64(j.parameters.bufferSize), max(j.parameters.bandwidthLimit/10, smallestPiece)))
 }
 
-// copyData fills an empty file with the content of an open source, and tells what the source is by then.
+// copyData fills a file with what it lacks of the content of an open source, and tells what the source is by then.
 func (w *worker) copyData(at *place, to fsys.File, from origin.File, source, now *fsys.Stat) error {
+	if source.IsSparse() {
+		to.AllowHoles()
+	}
 	if from.IsFar() {
 		return w.receive(at, to, from, source, now)
 	}
-	if err := w.copyLocal(to, from.Local(), source); err != nil {
+	if err := w.copyLocal(at.partial, to, from.Local(), source); err != nil {
 		return err
 	}
 	return unable("read the source", from.Stat(now))
 }
 
 // copyLocal copies what is on this host, by the fastest way that both files allow.
-func (w *worker) copyLocal(to, from fsys.File, source *fsys.Stat) error {
+func (w *worker) copyLocal(partial *partial, to, from fsys.File, source *fsys.Stat) error {
 	job, size := w.job, source.Size()
+	sparse := source.IsSparse()
+	if !sparse && job.limiter == nil && size >= kernelCopyFrom && !partial.isBegun() {
+		if cloned, err := w.clone(to, from, source); cloned || err != nil {
+			return err
+		}
+	}
+	if partial != nil || job.parameters.parallelChunks > 1 && size > job.parameters.chunkSize {
+		return w.copyChunks(partial, to, from, source)
+	}
+	if sparse {
+		if err := to.Truncate(size); err != nil {
+			return err
+		}
+	}
 	w.needBuffer()
-	buffer := w.buffer
+	return w.copyPart(to, from, fsys.Extent{End: size}, sparse, w.buffer)
+}
+
+// copyPart copies a part of a file, with its holes if it is sparse.
+func (w *worker) copyPart(to, from fsys.File, part fsys.Extent, sparse bool, buffer []byte) error {
+	job, offset, length := w.job, part.Start, part.Length()
 	if job.limiter != nil {
 		buffer = buffer[:job.limitedPiece()]
 	}
 	switch {
-	case source.IsSparse():
-		return w.copySparse(to, from, size, buffer)
-	case job.limiter != nil || size < kernelCopyFrom:
-		return fsys.CopyBuffered(to, from, 0, size, buffer, job.moved)
+	case sparse:
+		holes := length
+		err := fsys.CopySparse(to, from, offset, length, buffer, func(length int64) error {
+			holes -= length
+			return job.moved(length)
+		})
+		job.Meter.BytesPassed.Add(holes)
+		job.Meter.BytesTotal.Add(-holes)
+		return err
+	case job.limiter != nil || length < kernelCopyFrom:
+		return fsys.CopyBuffered(to, from, offset, length, buffer, job.moved)
 	}
-	if cloned, err := w.clone(to, from, source); cloned || err != nil {
+	done, err := fsys.CopyRange(to, from, offset, length, job.moved)
+	if err != nil || done == length {
 		return err
 	}
-	if job.parameters.parallelChunks > 1 && size > job.parameters.chunkSize {
-		return w.copyChunks(to, from, size)
-	}
-	return w.copyRange(to, from, 0, size, buffer)
-}
-
-// copySparse copies the data of a file; its holes are done with that.
-func (w *worker) copySparse(to, from fsys.File, size int64, buffer []byte) error {
-	holes := size
-	err := fsys.CopySparse(to, from, size, buffer, func(length int64) error {
-		holes -= length
-		return w.job.moved(length)
-	})
-	w.job.Meter.BytesPassed.Add(holes)
-	w.job.Meter.BytesTotal.Add(-holes)
-	return err
+	return fsys.CopyBuffered(to, from, offset+done, length-done, buffer, job.moved)
 }
 
 // clone lets both files share their data, where the file system can do that.
@@ -116,56 +131,62 @@ func (w *worker) clone(to, from fsys.File, source *fsys.Stat) (bool, error) {
 	return true, err
 }
 
-func (w *worker) copyRange(to, from fsys.File, offset, length int64, buffer []byte) error {
-	done, err := fsys.CopyRange(to, from, offset, length, w.job.moved)
-	if err != nil || done == length {
+// copyChunks copies the chunks of a large file by several goroutines at once.
+func (w *worker) copyChunks(partial *partial, to, from fsys.File, source *fsys.Stat) error {
+	sparse := source.IsSparse()
+	if err := to.Truncate(source.Size()); err != nil {
 		return err
 	}
-	return fsys.CopyBuffered(to, from, offset+done, length-done, buffer, w.job.moved)
-}
-
-// copyChunks copies the ranges of a large file by several goroutines at once.
-func (w *worker) copyChunks(to, from fsys.File, size int64) error {
-	if err := to.Truncate(size); err != nil {
-		return err
-	}
-	return w.inChunks(size, func() (func(offset, length int64) error, func(), error) {
+	return w.inChunks(partial, source.Size(), func(next func() (fsys.Extent, bool)) error {
 		buffer := make([]byte, w.job.parameters.bufferSize)
-		copy := func(offset, length int64) error { return w.copyRange(to, from, offset, length, buffer) }
-		return copy, func() {}, nil
+		for piece, more := next(); more; piece, more = next() {
+			if err := w.copyPart(to, from, piece, sparse, buffer); err != nil {
+				return err
+			}
+			if err := partial.note(piece); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// inChunks calls copy for each range of a large file, by several goroutines at once. start makes what one of them needs,
-// and end is called when it is done.
-func (w *worker) inChunks(size int64, start func() (copy func(offset, length int64) error, end func(), err error)) error {
+// inChunks calls copy, by several goroutines at once, to copy the pieces that next gives it: what is missing of a large
+// file, each goroutine going through one chunk after the other. After an error next gives no more.
+func (w *worker) inChunks(partial *partial, size int64, copy func(next func() (fsys.Extent, bool)) error) error {
 	chunk := w.job.parameters.chunkSize
 	count := (size + chunk - 1) / chunk
-	var next atomic.Int64
-	var first error
-	var once sync.Once
+	var shared atomic.Int64
+	var failed atomic.Pointer[error]
 	var group sync.WaitGroup
-	fail := func(err error) {
-		once.Do(func() { first = err })
-		next.Store(count) // nobody takes another
-	}
 	for range min(int64(w.job.parameters.parallelChunks), count) {
 		group.Go(func() {
-			copy, end, err := start()
-			if err != nil {
-				fail(err)
-				return
-			}
-			defer end()
-			for number := next.Add(1) - 1; number < count; number = next.Add(1) - 1 {
-				offset := number * chunk
-				if err := copy(offset, min(chunk, size-offset)); err != nil {
-					fail(err)
-					return
+			var own []fsys.Extent
+			err := copy(func() (piece fsys.Extent, more bool) {
+				for len(own) == 0 {
+					number := shared.Add(1) - 1
+					if number >= count {
+						return piece, false
+					}
+					own = partial.missing(fsys.Extent{Start: number * chunk, End: min((number+1)*chunk, size)})
 				}
+				piece = own[0]
+				if piece.Length() > recordedPiece {
+					piece.End = piece.Start + recordedPiece
+					own[0].Start = piece.End
+				} else {
+					own = own[1:]
+				}
+				return piece, failed.Load() == nil
+			})
+			if err != nil {
+				failed.CompareAndSwap(nil, &err)
 			}
 		})
 	}
 	group.Wait()
-	return first
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

@@ -29,6 +29,7 @@ type syncParameters struct {
 	parallelFiles  int
 	parallelChunks int
 	chunkSize      int64
+	resume         bool // what is copied of files of more than chunkSize is recorded
 	bufferSize     int
 	bandwidthLimit int64
 	syncFrequency  int64 // files after which all is flushed to the disk; 0 for never
@@ -65,6 +66,7 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		parallelFiles:  readParallel(object, "parallel_files", 8),
 		parallelChunks: readParallel(object, "parallel_chunks", 1),
 		chunkSize:      object.Integer("chunk_size", 50<<20, 64<<10, math.MaxInt64),
+		resume:         object.Bool("resume", true),
 		bufferSize:     int(object.Integer("buffer_size", 256<<10, 4<<10, 1<<30)),
 		bandwidthLimit: object.Integer("bandwidth_limit", 0, 0, math.MaxInt64),
 		syncFrequency:  object.Integer("sync_frequency", 0, 0, math.MaxInt64),

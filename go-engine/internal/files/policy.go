@@ -78,6 +78,9 @@ func (p *policy) warnOnce(code, message string, path wire.Path) {
 	}
 }
 
+// isOwn tells whether an entry belongs to this user, where entries belong to users.
+func (p *policy) isOwn(stat *fsys.Stat) bool { return os.Geteuid() < 0 || stat.User() == p.user }
+
 // changesOwner tells whether the user of an entry, now current, is to be set.
 func (p *policy) changesOwner(source *fsys.Stat, current uint32) bool {
 	if !p.owner || source.User() == current {

@@ -54,10 +54,10 @@ func push(ctx context.Context, session *operations.Session, parameters *syncPara
 		time.AfterFunc(cancelPatience, host.Close)
 	})()
 	statistics, err := relay(session, stream)
+	if err != nil && ctx.Err() != nil {
+		return statistics, ctx.Err() // why this end stopped it, in place of what the other made of that
+	}
 	if isLost(err) {
-		if ctx.Err() != nil {
-			return statistics, ctx.Err()
-		}
 		return statistics, lostHost(host, far.ErrLost)
 	}
 	return statistics, err

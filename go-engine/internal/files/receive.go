@@ -22,9 +22,6 @@ var (
 	noContent = contentRange{0, 0} // it is opened all the same
 )
 
-// farPiece is how much of a large file one question asks for: the next may go by another connection.
-const farPiece = 16 << 20
-
 // rangeOf tells what of a file is asked for when it is opened: nothing of one that comes in chunks.
 func (w *worker) rangeOf(source *fsys.Stat) contentRange {
 	if w.job.DryRun || w.comesInChunks(source) {
@@ -34,7 +31,7 @@ func (w *worker) rangeOf(source *fsys.Stat) contentRange {
 }
 
 func (w *worker) comesInChunks(source *fsys.Stat) bool {
-	return w.job.parameters.parallelChunks > 1 && source.Size() > w.job.parameters.chunkSize
+	return source.Size() > w.job.parameters.chunkSize && (w.job.parameters.parallelChunks > 1 || w.job.parameters.resume)
 }
 
 // fetch gives the worker's own way to the contents on another host.
@@ -130,11 +127,8 @@ func (w *worker) openFar(at *place, source *fsys.Stat, content contentRange) (or
 	return file, nil
 }
 
-// receive fills an empty file with a content from another host, and tells what the source is by then.
+// receive fills a file with a content from another host, and tells what the source is by then.
 func (w *worker) receive(at *place, to fsys.File, from origin.File, source, now *fsys.Stat) error {
-	if source.IsSparse() {
-		to.AllowHoles()
-	}
 	var err error
 	if w.comesInChunks(source) {
 		err = w.receiveChunks(at, to, source, now)
@@ -154,7 +148,7 @@ func (w *worker) receiveFrom(to fsys.File, from origin.File) error {
 	})
 }
 
-// receiveChunks gets the ranges of a large file over several streams. now becomes what the last to change told.
+// receiveChunks gets the chunks of a large file over several streams. now becomes what the last to change told.
 func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) error {
 	tree := at.directory.source.Tree()
 	if err := to.Truncate(source.Size()); err != nil {
@@ -162,41 +156,61 @@ func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) 
 	}
 	*now = *source
 	var mutex sync.Mutex
-	return w.inChunks(source.Size(), func() (func(offset, length int64) error, func(), error) {
+	return w.inChunks(at.partial, source.Size(), func(next func() (fsys.Extent, bool)) error {
 		fetcher, err := tree.Fetcher()
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		piece := func(offset, length int64) error {
-			file, err := fetcher.Open(at.directory.source, at.name, offset, length)
-			if err != nil {
-				return unableToRead("read the source", err)
-			}
-			defer file.Close()
-			if err := w.receiveFrom(to, file); err != nil {
+		defer fetcher.Release()
+		ask := func(piece fsys.Extent) error {
+			if err := fetcher.Ask(at.directory.source, at.name, piece.Start, piece.Length()); err != nil {
 				return err
 			}
-			mutex.Lock()
-			defer mutex.Unlock()
-			var found fsys.Stat
-			if err := file.Stat(&found); err != nil {
-				return err
-			}
-			if !unchanged(source, &found) {
-				*now = found
-			}
+			return fetcher.Flush()
+		}
+		piece, more := next()
+		if !more {
 			return nil
 		}
-		copy := func(offset, length int64) error {
-			for end := offset + length; offset < end; offset += farPiece {
-				if err := piece(offset, min(farPiece, end-offset)); err != nil {
+		if err := ask(piece); err != nil {
+			return err
+		}
+		for more {
+			current := piece
+			// The next is on its way before the current one is read.
+			if piece, more = next(); more {
+				if err := ask(piece); err != nil {
 					return err
 				}
 			}
-			return nil
+			found, err := w.receivePiece(fetcher, at, to, current)
+			if err != nil {
+				return err
+			}
+			if !unchanged(source, &found) {
+				mutex.Lock()
+				*now = found
+				mutex.Unlock()
+			}
+			if err := at.partial.note(current); err != nil {
+				return err
+			}
 		}
-		return copy, fetcher.Release, nil
+		return nil
 	})
+}
+
+// receivePiece gets a part of a large file, and tells what the source is by then.
+func (w *worker) receivePiece(fetcher *origin.Fetcher, at *place, to fsys.File, piece fsys.Extent) (found fsys.Stat, err error) {
+	file, err := fetcher.Open(at.directory.source, at.name, piece.Start, piece.Length())
+	if err != nil {
+		return found, unableToRead("read the source", err)
+	}
+	defer file.Close()
+	if err := w.receiveFrom(to, file); err != nil {
+		return found, err
+	}
+	return found, file.Stat(&found)
 }
 
 // sameDigest compares a file with its source on another host by the digest of its content.

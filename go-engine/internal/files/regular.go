@@ -196,13 +196,26 @@ func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error 
 		}
 		defer file.Close()
 	}
+	resumed := int64(0)
 	if job.DryRun {
 		job.policy.noteOwner(source)
-	} else if err := w.copyOpened(at, file, source); err != nil {
-		return withNeed(unable("write the destination", err), source.Size())
+		if w.isResumable(source) {
+			resumed = w.resumedBytes(at, source)
+		}
+	} else {
+		if err := w.copyOpened(at, file, source); err != nil {
+			return withNeed(unable("write the destination", err), source.Size())
+		}
+		if at.partial != nil {
+			resumed = at.partial.resumed
+		}
 	}
 	w.counters.FilesCopied++
-	w.counters.BytesCopied += source.Size()
+	w.counters.BytesCopied += source.Size() - resumed
+	if resumed > 0 {
+		w.counters.FilesResumed++
+		w.counters.BytesResumed += resumed
+	}
 	job.Meter.FilesCopied.Add(1)
 	w.reportMade(at, source, "")
 	job.fileCopied()
@@ -210,7 +223,7 @@ func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error 
 }
 
 func (w *worker) copyOpened(at *place, from origin.File, source *fsys.Stat) error {
-	to, temporary, made, err := w.createTemporary(at, source)
+	to, temporary, made, err := w.createTarget(at, source)
 	if err != nil {
 		return err
 	}
@@ -233,11 +246,42 @@ func (w *worker) copyOpened(at *place, from origin.File, source *fsys.Stat) erro
 		err = w.put(at, temporary)
 	}
 	if err != nil {
-		at.discard(temporary)
+		if at.partial != nil {
+			at.partial.leave(w.job.isResumed(err))
+		} else {
+			at.discard(temporary)
+		}
 		return err
 	}
+	at.partial.finish()
 	failpoint.Hit("file_sync.renamed")
 	return nil
+}
+
+// createTarget makes the file to copy to under another name than its own, or opens what an earlier run left of it. made
+// tells what creation gave.
+func (w *worker) createTarget(at *place, source *fsys.Stat) (to fsys.File, name string, made *fsys.Stat, err error) {
+	if !w.isResumable(source) {
+		return w.createTemporary(at, source)
+	}
+	at.directory.written.Store(true)
+	at.partial, err = w.openPartial(at, source)
+	if err != nil {
+		at.partial = nil
+		return fsys.File{}, "", nil, err
+	}
+	if at.partial == nil {
+		return w.createTemporary(at, source)
+	}
+	to, made = at.partial.file, &w.made
+	if err := to.Stat(made); err != nil {
+		to.Close()
+		at.partial.leave(false)
+		return fsys.File{}, "", nil, err
+	}
+	w.job.Meter.BytesPassed.Add(at.partial.resumed)
+	w.job.Meter.BytesTotal.Add(-at.partial.resumed)
+	return to, at.partial.name(), made, nil
 }
 
 // createTemporary makes the file with its final mode where that needs no other step, which saves a system call for
@@ -294,6 +338,9 @@ func (w *worker) fill(at *place, to fsys.File, from origin.File, source *fsys.St
 	}
 	w.job.Meter.RetryCount.Add(1)
 	*source = *now
+	if err := at.partial.restart(source); err != nil {
+		return err
+	}
 	if err := to.Truncate(0); err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ type counters struct {
 	BytesTotal         int64 `json:"bytes_total"`
 	FilesCopied        int64 `json:"files_copied"`
 	BytesCopied        int64 `json:"bytes_copied"`
+	FilesResumed       int64 `json:"files_resumed"`
+	BytesResumed       int64 `json:"bytes_resumed"`
 	FilesUnchanged     int64 `json:"files_unchanged"`
 	FilesNewer         int64 `json:"files_newer"`
 	MetadataUpdated    int64 `json:"metadata_updated"`
@@ -40,6 +42,8 @@ func (c *counters) add(other *counters) {
 	c.BytesTotal += other.BytesTotal
 	c.FilesCopied += other.FilesCopied
 	c.BytesCopied += other.BytesCopied
+	c.FilesResumed += other.FilesResumed
+	c.BytesResumed += other.BytesResumed
 	c.FilesUnchanged += other.FilesUnchanged
 	c.FilesNewer += other.FilesNewer
 	c.MetadataUpdated += other.MetadataUpdated

@@ -5,6 +5,7 @@ package files
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +29,7 @@ type syncJob struct {
 	roots      *roots
 	flusher    *flusher
 	stopped    atomic.Bool
+	lost       atomic.Bool       // the connection to another host
 	explain    func(error) error // words an error of the connection to another host
 
 	mutex    sync.Mutex
@@ -38,6 +40,7 @@ type syncJob struct {
 	late     []lateEntry
 	touched  map[string]touched
 	unclones map[devices]bool
+	partials map[string]bool // those of earlier runs that nobody has gone on with, and false for each other one
 }
 
 // devices are those of a source and a destination.
@@ -54,6 +57,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 		linked:     map[fsys.Identity]*linkGroup{},
 		touched:    map[string]touched{},
 		unclones:   map[devices]bool{},
+		partials:   map[string]bool{},
 	}
 	if limit := parameters.bandwidthLimit; limit > 0 {
 		job.limiter = rate.NewLimiter(rate.Limit(limit), job.limitedPiece())
@@ -106,6 +110,9 @@ func (j *syncJob) run() error {
 		session.Meter.SetPhase("finish")
 		j.makeLateEntries()
 	}
+	if err == nil && j.PartialFailure() == nil {
+		j.removePartials()
+	}
 	j.restoreTouched()
 	j.flushAtEnd()
 	if failed := j.state(); failed != nil {
@@ -129,6 +136,11 @@ func (j *syncJob) state() error {
 	return j.fatal
 }
 
+// isResumed tells whether a file is left as far as it is: it was not the file that failed, but the job that was stopped.
+func (j *syncJob) isResumed(err error) bool {
+	return j.ctx.Err() != nil || j.lost.Load() || isLost(err)
+}
+
 func (j *syncJob) stopBy(err error) {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
@@ -149,6 +161,7 @@ func (j *syncJob) entryFailed(path string, err error) {
 	case err == errVanished:
 		j.Warning(vanished, err.Error(), name)
 	case isLost(err):
+		j.lost.Store(true)
 		j.stopBy(j.explain(err))
 	case fsys.IsNoRoom(err):
 		j.stopBy(j.noRoom(path, err))
@@ -180,6 +193,13 @@ func display(path string) wire.Path {
 		return "."
 	}
 	return wire.Path(path)
+}
+
+func split(path string) (above, name string) {
+	if slash := strings.LastIndexByte(path, '/'); slash >= 0 {
+		return path[:slash], path[slash+1:]
+	}
+	return "", path
 }
 
 func join(directory, name string) string {

@@ -16,12 +16,15 @@ const (
 
 // isTemporary tells whether only our own unfinished work has such a name.
 func isTemporary(name string) bool {
-	if len(name) != len(temporaryPrefix)+temporaryDigits+len(temporarySuffix) ||
-		!strings.HasPrefix(name, temporaryPrefix) || !strings.HasSuffix(name, temporarySuffix) {
+	const stem = len(temporaryPrefix) + temporaryDigits
+	if len(name) <= stem || !strings.HasPrefix(name, temporaryPrefix) {
 		return false
 	}
-	digits := name[len(temporaryPrefix) : len(temporaryPrefix)+temporaryDigits]
-	return strings.Trim(digits, "0123456789abcdef") == ""
+	switch name[stem:] {
+	case temporarySuffix, partialSuffix, recordSuffix:
+		return strings.Trim(name[len(temporaryPrefix):stem], "0123456789abcdef") == ""
+	}
+	return false
 }
 
 func (w *worker) temporaryName() string {
@@ -42,6 +45,7 @@ type place struct {
 	present   bool
 	stat      fsys.Stat // if present
 	target    string    // of a symbolic link that is present
+	partial   *partial  // of a file whose copying is recorded
 }
 
 // existing gives what has the name now, nil for nothing.

@@ -142,6 +142,7 @@ func (w *worker) scan(d *directory) {
 		slices.SortFunc(existing, byName)
 	}
 	directories, others, left := w.merge(d, entries, existing)
+	left = w.notePartials(d, others, left)
 	for _, found := range w.matchSpellings(d, &directories, &others, existing, left) {
 		w.extra(d, found)
 	}

@@ -46,13 +46,10 @@ func CopyRange(to, from File, offset, length int64, step Step) (int64, error) {
 	return done, nil
 }
 
-// CopySparse copies a file of the given size and keeps its holes.
-func CopySparse(to, from File, size int64, buffer []byte, step Step) error {
-	if err := to.Truncate(size); err != nil {
-		return err
-	}
-	for offset := int64(0); offset < size; {
-		start, end, err := from.NextData(offset, size)
+// CopySparse copies length bytes at offset to a file that has its size already, and keeps the holes.
+func CopySparse(to, from File, offset, length int64, buffer []byte, step Step) error {
+	for limit := offset + length; offset < limit; {
+		start, end, err := from.NextData(offset, limit)
 		if err != nil || start >= end {
 			return err
 		}

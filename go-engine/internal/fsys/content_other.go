@@ -23,14 +23,11 @@ func CannotClone(err error) bool { return err == errors.ErrUnsupported }
 // CopyRange would let the kernel copy; it leaves all of it to be copied another way.
 func CopyRange(_, _ File, _, _ int64, _ Step) (int64, error) { return 0, nil }
 
-// CopySparse copies a file of the given size and leaves holes where there is nothing but zeros.
-func CopySparse(to, from File, size int64, buffer []byte, step Step) error {
-	to.AllowHoles()
-	if err := to.Truncate(size); err != nil {
-		return err
-	}
-	for offset := int64(0); offset < size; {
-		length, err := from.readFull(buffer[:min(size-offset, int64(len(buffer)))], offset)
+// CopySparse copies length bytes at offset to a file that has its size already, and leaves holes where there is
+// nothing but zeros.
+func CopySparse(to, from File, offset, length int64, buffer []byte, step Step) error {
+	for limit := offset + length; offset < limit; {
+		length, err := from.readFull(buffer[:min(limit-offset, int64(len(buffer)))], offset)
 		if err != nil || length == 0 {
 			return err
 		}

@@ -48,6 +48,12 @@ func (d Directory) OpenFile(name string) (File, error) {
 	return asFile(openQuietly(d.descriptor(), name, fileFlags))
 }
 
+// OpenForWriting opens the file of that name for reading and writing. The caller checks by Stat that it is what it
+// expects.
+func (d Directory) OpenForWriting(name string) (File, error) {
+	return asFile(openAt(d.descriptor(), name, fileFlags&^unix.O_ACCMODE|unix.O_RDWR, 0))
+}
+
 // OpenEntry opens an entry of any type but for calls that need no more than a Handle.
 func (d Directory) OpenEntry(name string) (Handle, error) {
 	fd, err := openAt(d.descriptor(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)

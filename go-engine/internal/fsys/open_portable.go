@@ -79,7 +79,13 @@ func (d Directory) OpenDirectory(name string) (Directory, error) {
 func (d Directory) Duplicate() (Directory, error) { return d.OpenDirectory(".") }
 
 // OpenFile opens the file of that name for reading. The caller checks by Stat that it is what it expects.
-func (d Directory) OpenFile(name string) (File, error) {
+func (d Directory) OpenFile(name string) (File, error) { return d.open(name, os.O_RDONLY) }
+
+// OpenForWriting opens the file of that name for reading and writing. The caller checks by Stat that it is what it
+// expects.
+func (d Directory) OpenForWriting(name string) (File, error) { return d.open(name, os.O_RDWR) }
+
+func (d Directory) open(name string, access int) (File, error) {
 	expected, err := d.root.Lstat(name)
 	if err != nil {
 		return File{}, err
@@ -88,7 +94,7 @@ func (d Directory) OpenFile(name string) (File, error) {
 		return File{}, syscall.ELOOP
 	}
 	// O_NONBLOCK: a fifo must not block us.
-	file, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := d.root.OpenFile(name, access|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return File{}, err
 	}

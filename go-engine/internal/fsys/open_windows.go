@@ -64,6 +64,14 @@ func (d Directory) OpenFile(name string) (File, error) {
 	return File{handle}, err
 }
 
+// OpenForWriting opens the file of that name for reading and writing. The caller checks by Stat that it is what it
+// expects.
+func (d Directory) OpenForWriting(name string) (File, error) {
+	const access = windows.FILE_GENERIC_READ | windows.FILE_GENERIC_WRITE
+	handle, err := openAt(d.handle, name, access, windows.FILE_OPEN, windows.FILE_NON_DIRECTORY_FILE)
+	return File{handle}, err
+}
+
 // OpenEntry opens an entry of any type but for calls that need no more than a Handle.
 func (d Directory) OpenEntry(name string) (Handle, error) {
 	const access = windows.FILE_READ_ATTRIBUTES | windows.FILE_WRITE_ATTRIBUTES

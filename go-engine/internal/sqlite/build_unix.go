@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"migration.assistant/engine/internal/failpoint"
+	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -132,7 +133,7 @@ func (b *builder) open(p *partial) error {
 		return nil
 	}
 	b.ledger.load()
-	boot := bootID()
+	boot := fsys.BootID()
 	if b.resume && boot != "" && b.ledger.entries["boot"] == boot && b.ledger.entries["digest"] == b.digest {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (b *builder) begin() error {
 		return nil
 	}
 	return b.c.transaction("DEFERRED", func() error {
-		return errors.Join(b.ledger.create(), b.ledger.write("boot", bootID()), b.ledger.write("digest", b.digest),
+		return errors.Join(b.ledger.create(), b.ledger.write("boot", fsys.BootID()), b.ledger.write("digest", b.digest),
 			b.ledger.write("source", b.sourceState))
 	})
 }

@@ -21,7 +21,6 @@ import (
 
 const (
 	ledgerTable = "_migration_assistant"
-	bootFile    = "/proc/sys/kernel/random/boot_id"
 	// settled is how long ago a file must have been written for its time stamp to tell the next change.
 	settled = 2 * time.Second
 )
@@ -213,15 +212,6 @@ func (l *ledger) drop() error {
 	_, err := l.c.exec("DROP TABLE main." + ledgerTable)
 	failpoint.Hit("database.ledger_dropped")
 	return err
-}
-
-// bootID names this run of the system, "" where that is not known: a file that was not synced may not outlive it.
-func bootID() string {
-	content, err := os.ReadFile(bootFile)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(content))
 }
 
 // fingerprint tells two states of the source apart. Of one that has only just been written it never says that it is

@@ -38,6 +38,15 @@ def effective_user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else -1
 
 
+def boot_id() -> Optional[str]:
+    """Names this run of the system; None where that is not known. What was not flushed to a disk may not outlive it."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return None
+
+
 def own_groups() -> FrozenSet[int]:
     """The groups that this user may give its files to."""
     if not hasattr(os, "getgroups"):

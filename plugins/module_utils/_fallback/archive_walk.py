@@ -226,7 +226,7 @@ class PackWalk:
         if not is_sparse(info):
             return
         try:
-            extents = list(data_ranges(descriptor, info.st_size))
+            extents = list(data_ranges(descriptor, 0, info.st_size))
         except OSError as error:
             raise step("read the file", error) from error
         if extents == [(0, info.st_size)]:

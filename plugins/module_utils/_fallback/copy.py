@@ -16,6 +16,7 @@ from typing import Callable, Iterator, List, Optional, Set, Tuple
 
 from . import _platform
 from ._context import Context
+from .partial import Partial, pieces
 from .workers import Worker
 
 _FICLONE = 0x40049409
@@ -63,29 +64,29 @@ class Copier:
         # Pairs of devices that a reflink was refused for.
         self._not_reflinkable: Set[Tuple[int, int]] = set()
 
-    def copy(self, worker: Worker, source: int, target: int, info: os.stat_result) -> None:
-        """Fill the new, empty file ``target`` with the ``info.st_size`` bytes of ``source``.
+    def copy(
+        self, worker: Worker, source: int, target: int, info: os.stat_result, partial: Optional[Partial] = None
+    ) -> None:
+        """Fill the file ``target``, which has nothing but what ``partial`` says, with the ``info.st_size`` bytes of
+        ``source``.
 
         A source that is shorter by now gives a shorter file; the caller compares its times and size afterwards.
         """
         size = info.st_size
-        if size <= self._buffer_size and self._limiter is None and not is_sparse(info):
+        sparse = is_sparse(info)
+        if size <= self._buffer_size and self._limiter is None and not sparse and partial is None:
             self._copy_small(worker, source, target, size)
-        elif is_sparse(info):
-            os.ftruncate(target, size)
-            holes = size
-            for start, end in data_ranges(source, size):
-                self._copy_range(worker, source, target, start, end)
-                holes -= end - start
-            worker.tally.bytes_passed += holes
-            worker.tally.bytes_total -= holes
-        elif self._limiter is None and self._reflink(source, target, info.st_dev):
+            return
+        begun = partial is not None and partial.done
+        if not sparse and not begun and self._limiter is None and self._reflink(source, target, info.st_dev):
             worker.tally.bytes_done += size
-        elif size > self._chunk_size and self._parallel_chunks > 1:
+        elif partial is not None or (size > self._chunk_size and self._parallel_chunks > 1):
             os.ftruncate(target, size)
-            self._copy_chunks(worker, source, target, size)
+            self._copy_chunks(worker, source, target, info, partial)
         else:
-            self._copy_range(worker, source, target, 0, size)
+            if sparse:
+                os.ftruncate(target, size)
+            self._copy_range(worker, source, target, 0, size, sparse)
 
     def _copy_small(self, worker: Worker, source: int, target: int, size: int) -> None:
         while size > 0:
@@ -116,9 +117,19 @@ class Copier:
             return False
         return True
 
-    def _copy_range(self, worker: Worker, source: int, target: int, start: int, end: int) -> None:
-        for moved in self._pieces(source, target, start, end, worker.buffer):
+    def _copy_range(self, worker: Worker, source: int, target: int, start: int, end: int, sparse: bool) -> None:
+        holes = end - start
+        for moved in self._move(source, target, start, end, sparse, worker.buffer):
             worker.tally.bytes_done += moved
+            holes -= moved
+        if sparse:
+            worker.tally.bytes_passed += holes
+            worker.tally.bytes_total -= holes
+
+    def _move(self, source: int, target: int, start: int, end: int, sparse: bool, buffer: memoryview) -> Iterator[int]:
+        """Copy one range without the holes in it; give each piece's size."""
+        for first, last in data_ranges(source, start, end) if sparse else [(start, end)]:
+            yield from self._pieces(source, target, first, last, buffer)
 
     def _pieces(self, source: int, target: int, start: int, end: int, buffer: memoryview) -> Iterator[int]:
         """Copy one range at its own offsets, so that ranges may be copied at the same time; give each piece's size."""
@@ -151,32 +162,44 @@ class Copier:
             written += os.pwrite(target, buffer[written:read], position + written)
         return read
 
-    def _copy_chunks(self, worker: Worker, source: int, target: int, size: int) -> None:
-        starts = list(range(0, size, self._chunk_size))
-        starts.reverse()
+    def _copy_chunks(
+        self, worker: Worker, source: int, target: int, info: os.stat_result, partial: Optional[Partial]
+    ) -> None:
+        size, sparse = info.st_size, is_sparse(info)
+        missing = pieces(size, self._chunk_size, partial)
         lock = threading.Lock()
         failures: List[BaseException] = []
 
-        def copy_chunks() -> None:
+        def copy_pieces() -> None:
             buffer = memoryview(bytearray(self._buffer_size))
             try:
                 while not failures:
                     with lock:
-                        start = starts.pop() if starts else None
-                    if start is None:
+                        piece = next(missing, None)
+                    if piece is None:
                         return
-                    for moved in self._pieces(source, target, start, min(start + self._chunk_size, size), buffer):
+                    start, end = piece
+                    holes = end - start
+                    for moved in self._move(source, target, start, end, sparse, buffer):
+                        holes -= moved
                         with lock:
                             worker.tally.bytes_done += moved
+                    if sparse:
+                        with lock:
+                            worker.tally.bytes_passed += holes
+                            worker.tally.bytes_total -= holes
+                    if partial is not None:
+                        partial.note(start, end)
             except BaseException as error:
                 failures.append(error)
 
         threads = [
-            threading.Thread(target=copy_chunks, name="chunk", daemon=True)
-            for _number in range(min(self._parallel_chunks, len(starts)))
+            threading.Thread(target=copy_pieces, name="chunk", daemon=True)
+            for _number in range(min(self._parallel_chunks, -(-size // self._chunk_size)) - 1)
         ]
         for thread in threads:
             thread.start()
+        copy_pieces()
         for thread in threads:
             thread.join()
         if failures:
@@ -188,14 +211,14 @@ def is_sparse(info: os.stat_result) -> bool:
     return _platform.HAS_SEEK_HOLE and getattr(info, "st_blocks", 0) * 512 < info.st_size
 
 
-def data_ranges(descriptor: int, size: int) -> Iterator[Tuple[int, int]]:
-    """Start and end of each part of a file that is not a hole."""
-    end = 0
-    while end < size:
+def data_ranges(descriptor: int, begin: int, limit: int) -> Iterator[Tuple[int, int]]:
+    """Start and end of each part of a range of a file that is not a hole."""
+    end = begin
+    while end < limit:
         start = _next_data(descriptor, end)
-        if start is None or start >= size:
+        if start is None or start >= limit:
             return
-        end = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        end = min(os.lseek(descriptor, start, os.SEEK_HOLE), limit)
         yield start, end
 
 

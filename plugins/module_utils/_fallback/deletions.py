@@ -13,6 +13,7 @@ from typing import List, NamedTuple, Optional
 from . import tree
 from ._errors import ItemError, JobError
 from .metadata import Attributes
+from .partial import halves
 from .session import Session
 from .tree import Route, join, kind, text
 from .workers import Worker
@@ -62,6 +63,19 @@ class Deletions:
             os.unlink(name, dir_fd=directory)
         worker.counters.temporaries_removed += 1
         self._context.change("delete", "temporary", text(join(path, name)))
+
+    def remove_partials(self, worker: Worker, destination: Optional[int]) -> None:
+        """Remove what earlier runs left of files that were not copied after all."""
+        unclaimed = self._session.partials.unclaimed()
+        if destination is None or not unclaimed:
+            return
+        with Route(destination, self._session.metadata.timestamps, writing=not self._session.dry_run) as route:
+            for path, stem in unclaimed:
+                with self._session.failures_of(path or "."):
+                    directory = route.open(path)
+                    route.touch()
+                    for name in reversed(halves(stem)):
+                        self.remove_temporary(worker, path, directory, name)
 
     def collect(self, parent: int, path: str, name: str) -> bool:
         """Note an entry and all in it, except what filters protect; True if nothing of it will be left."""

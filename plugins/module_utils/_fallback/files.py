@@ -56,6 +56,7 @@ _SYNC: Dict[str, Field] = {
     "preserve": Field(nested(PRESERVE), read_object({}, "preserve", PRESERVE)),
     "parallel_chunks": Field(integer(1, 1024), 1),
     "chunk_size": Field(integer(65536), 50 << 20),
+    "resume": Field(boolean, True),
     "buffer_size": Field(integer(4096), 256 << 10),
     "bandwidth_limit": Field(integer(), 0),
     "sync_frequency": Field(integer(), 0),
@@ -136,6 +137,7 @@ class _Synchronization:
         with latecomers:
             for item in sorted(walk.blocked, key=by_path):
                 latecomers.make(item)
+        self._deletions.remove_partials(self._worker, self._roots.destination)
         self._context.meter.phase = "finish"
 
     def _walk(self) -> Walk:

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Optional, Tuple
 
-from . import tree, xattrs
-from ._errors import ItemError
+from . import partial, tree, xattrs
+from ._errors import ItemError, JobError
 from .compare import same_content
 from .items import Handler, Item, put_in_place, read_old_target
 from .session import step
@@ -109,31 +110,89 @@ class Files(Handler):
         else:
             worker.tally.bytes_total += item.info.st_size
         inode: Optional[Inode] = None
+        resumed = 0
         # A dry run opens the source too, since a user other than root may not be allowed to.
         if not (self.session.dry_run and self.metadata.root):
             source = self._open_source(item)
             try:
                 if not self.session.dry_run:
-                    inode = self._copy_open(worker, item, source)
+                    inode, resumed = self._copy_open(worker, item, source)
             except OSError as error:
                 raise step("write the destination", error, item.info.st_size) from error
             finally:
                 os.close(source)
+        if self.session.dry_run and self._is_resumable(item):
+            resumed = self._resumed_bytes(item)
         worker.tally.files_copied += 1
         worker.counters.files_copied += 1
-        worker.counters.bytes_copied += item.info.st_size
+        worker.counters.bytes_copied += item.info.st_size - resumed
+        if resumed:
+            worker.counters.files_resumed += 1
+            worker.counters.bytes_resumed += resumed
         self.report_made(item)
         self.session.flusher.copied()
         return inode
 
-    def _copy_open(self, worker: Worker, item: Item, source: int) -> Optional[Inode]:
-        """Copy by way of a temporary file; give the new inode where another name may have to be linked to it."""
+    def _is_resumable(self, item: Item) -> bool:
+        """Whether what is copied of a file is recorded, for a run that is stopped."""
+        return self.session.resume and item.info.st_size > self.session.chunk_size
+
+    def _resumed_bytes(self, item: Item) -> int:
+        """How much of the file an earlier run has copied."""
+        stem = partial.stem_of(item.name)
+        if self.session.partials.claim(item.place.path, stem)[0]:
+            with contextlib.suppress(partial.Unusable):
+                found = partial.Partial.go_on(item.destination, stem, item.info)
+                found.close()
+                return found.resumed
+        return 0
+
+    def _open_partial(self, worker: Worker, item: Item) -> Optional[partial.Partial]:
+        """Go on with what an earlier run left of the file, or begin anew; None for a file that cannot have one."""
+        if not self._is_resumable(item):
+            return None
+        stem = partial.stem_of(item.name)
+        left, free = self.session.partials.claim(item.place.path, stem)
+        if not free:
+            return None
+        if left:
+            with contextlib.suppress(partial.Unusable):
+                found = partial.Partial.go_on(item.destination, stem, item.info)
+                worker.tally.bytes_passed += found.resumed
+                worker.tally.bytes_total -= found.resumed
+                return found
+            partial.remove(item.destination, stem)
+        return partial.Partial.begin(item.destination, stem, item.info)
+
+    def _copy_open(self, worker: Worker, item: Item, source: int) -> Tuple[Optional[Inode], int]:
+        """Copy by way of a temporary file. Give the new inode where another name may have to be linked to it, and how
+        much of it an earlier run had copied."""
+        unfinished = self._open_partial(worker, item)
+        if unfinished is None:
+            temporary = worker.temporary_name()
+            target = tree.create_file(item.destination, temporary, readable=self.session.verify)
+            return self._copy_to(worker, item, source, target, temporary, None), 0
+        try:
+            inode = self._copy_to(worker, item, source, os.dup(unfinished.content), unfinished.name, unfinished)
+            unfinished.finish()
+        finally:
+            unfinished.close()
+        return inode, unfinished.resumed
+
+    def _copy_to(
+        self,
+        worker: Worker,
+        item: Item,
+        source: int,
+        target: int,
+        temporary: str,
+        unfinished: Optional[partial.Partial],
+    ) -> Optional[Inode]:
+        """Fill the open file ``target`` and give it its name; it is closed at the end."""
         inode: Optional[Inode] = None
-        temporary = worker.temporary_name()
-        target = tree.create_file(item.destination, temporary, readable=self.session.verify)
         try:
             try:
-                self._fill(worker, item, source, target)
+                self._fill(worker, item, source, target, unfinished)
                 if self.session.verify:
                     self._verify(worker, item, source, target)
                 self._finish(item, source, target)
@@ -144,23 +203,31 @@ class Files(Handler):
             finally:
                 os.close(target)
             put_in_place(item, temporary)
-        except BaseException:
-            tree.discard(item.destination, temporary)
+        except BaseException as error:
+            # What is written stays for the next run if it is the job that was stopped, and not the file that failed.
+            if unfinished is None:
+                tree.discard(item.destination, temporary)
+            elif not (isinstance(error, JobError) and unfinished.done):
+                unfinished.discard()
             raise
         return inode
 
-    def _fill(self, worker: Worker, item: Item, source: int, target: int) -> None:
+    def _fill(
+        self, worker: Worker, item: Item, source: int, target: int, unfinished: Optional[partial.Partial]
+    ) -> None:
         """Copy the content; once more if the source changed meanwhile."""
         copy = self.session.copier.copy
-        copy(worker, source, target, item.info)
+        copy(worker, source, target, item.info, unfinished)
         if self._is_unchanged(item, source):
             return
         worker.tally.retries += 1
         item.info = os.fstat(source)
         os.lseek(source, 0, os.SEEK_SET)
         os.lseek(target, 0, os.SEEK_SET)
+        if unfinished is not None:
+            unfinished.restart(item.info)
         os.ftruncate(target, 0)
-        copy(worker, source, target, item.info)
+        copy(worker, source, target, item.info, unfinished)
         if not self._is_unchanged(item, source):
             # The copy gets the time of before, so that the next run copies the file again.
             os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))

@@ -18,6 +18,7 @@ from .copy import Copier
 from .filters import Filters
 from .flush import Flusher
 from .metadata import Metadata
+from .partial import Partials
 from .room import no_room
 from .tree import Vanished
 from .workers import Counters, Worker
@@ -46,6 +47,8 @@ class Session:
         self.by_content = parameters["compare"] == "checksum"
         self.update: bool = parameters["update"]
         self.verify: bool = parameters["verify"]
+        self.resume: bool = parameters["resume"]
+        self.partials = Partials()
         self.fail_vanished = parameters["on_vanished"] == "fail"
         self.delete: bool = parameters["delete"]
         self.max_delete: Optional[int] = parameters["max_delete"]
@@ -56,6 +59,7 @@ class Session:
         self.destination: Optional[int] = None
         self.filters = Filters(parameters["filters"])
         self.metadata = Metadata(parameters["preserve"], context)
+        self.chunk_size: int = parameters["chunk_size"]
         self.copier = Copier(
             context,
             parameters["buffer_size"],

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Dict, List
 
+from . import _platform
 from ._errors import JobError
-from .sqlite_partial import Ledger, Partial, boot_id, fingerprint
+from .sqlite_partial import Ledger, Partial, fingerprint
 from .sqlite_session import Job, Session, Table, database_errors, uri, verify
 
 # Nothing here outlives a crash of the system: a partial file of another boot is thrown away.
@@ -107,7 +108,7 @@ class _Builder:
 
     def _can_continue(self) -> bool:
         entries, parameters = self._ledger.entries, self._job.parameters
-        boot = boot_id()
+        boot = _platform.boot_id()
         return bool(
             parameters["resume"]
             and boot is not None
@@ -126,7 +127,7 @@ class _Builder:
             with session.transaction():
                 self._ledger.create()
                 for key, value in (
-                    ("boot", boot_id()),
+                    ("boot", _platform.boot_id()),
                     ("digest", job.parameters["digest"]),
                     ("source", self._source_state),
                 ):

@@ -12,12 +12,11 @@ import os
 import sqlite3
 import stat
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
 from ._errors import JobError
 from .sqlite_session import BUSY_SECONDS, Job, Session, uri
 
-_BOOT = "/proc/sys/kernel/random/boot_id"
 _SIDE_FILES = ("-journal", "-wal", "-shm")
 _LEDGER = "_migration_assistant"
 # A file that was written this short a time ago may change again without a new time stamp.
@@ -151,15 +150,6 @@ class Ledger:
         # The page stays in the file as a free one, but nothing of ours in it.
         self._session.execute("PRAGMA main.secure_delete = ON")
         self._session.execute("DROP TABLE main." + _LEDGER)
-
-
-def boot_id() -> Optional[str]:
-    """Names this run of the system; None where that is not known. A file that was not synced may not outlive it."""
-    try:
-        with open(_BOOT, encoding="ascii") as stream:
-            return stream.read().strip()
-    except OSError:
-        return None
 
 
 def fingerprint(path: str) -> str:

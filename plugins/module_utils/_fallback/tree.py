@@ -29,7 +29,7 @@ _FILE_FLAGS: int = (
 )
 _CREATE_FLAGS: int = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 TEMPORARY_PREFIX = ".migration-assistant-"
-_TEMPORARY = re.compile(r"\.migration-assistant-[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"\.migration-assistant-[0-9a-f]{16}\.(tmp|part|done)")
 
 # What metadata calls take: an open descriptor, or the /proc path of an O_PATH descriptor.
 Target = Union[int, str]

@@ -153,17 +153,25 @@ class Walk:
         if directory.destination is None:
             raise AssertionError("a real run has opened the destination")
         found: Dict[str, os.stat_result] = {}
+        leftovers: List[str] = []
         with os.scandir(directory.destination) as entries:
             for entry in entries:
                 name = entry.name
                 if name in listing.visible:
                     found[name] = entry.stat(follow_symlinks=False)
                 elif self._is_leftover(listing, entry):
-                    with self._session.failures_of(join(directory.path, name)):
-                        self._deletions.remove_temporary(worker, directory.path, directory.destination, name)
+                    leftovers.append(name)
                 elif self._session.delete:
                     with self._session.failures_of(join(directory.path, name)):
                         self._deletions.collect(directory.destination, directory.path, name)
+        kept: Set[str] = set()
+        if leftovers and self._session.resume:
+            files = [name for name, info in listing.others.items() if stat.S_ISREG(info.st_mode)]
+            kept = self._session.partials.sort_out(directory.path, leftovers, files)
+        for name in leftovers:
+            if name not in kept:
+                with self._session.failures_of(join(directory.path, name)):
+                    self._deletions.remove_temporary(worker, directory.path, directory.destination, name)
         return found
 
     @staticmethod

@@ -27,6 +27,8 @@ class Counters:
     bytes_total = 0
     files_copied = 0
     bytes_copied = 0
+    files_resumed = 0
+    bytes_resumed = 0
     files_unchanged = 0
     files_newer = 0
     metadata_updated = 0

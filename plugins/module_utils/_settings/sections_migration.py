@@ -47,6 +47,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "parallel_chunks",
         "parallel_files",
         "preserve",
+        "resume",
         "source",
         "ssh_options",
         "sync_frequency",

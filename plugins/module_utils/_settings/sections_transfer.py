@@ -150,7 +150,7 @@ TRANSFER_METHODS = Section(
                 "parallel_chunks": count(
                     "Ranges of one large file in work at once.", None, "file_sync.parallel_chunks", maximum=_WORKERS
                 ),
-                "resume_on_failure": boolean("Go on from the ranges that are done.", True),
+                "resume_on_failure": boolean("Go on from the ranges that are done.", True, "file_sync.resume"),
             },
         ),
         "thresholds": Section(

@@ -176,5 +176,5 @@ def list_temporaries(root: Path) -> t.List[str]:
         os.path.join(directory, name)
         for directory, _directories, names in os.walk(root)
         for name in names
-        if re.fullmatch(r"\.migration-assistant-[0-9a-f]{16}\.tmp", name)
+        if re.fullmatch(r"\.migration-assistant-[0-9a-f]{16}\.(tmp|part|done)", name)
     ]

@@ -305,8 +305,10 @@ def interfere(monkeypatch: pytest.MonkeyPatch, after: t.Callable[[int, int], Non
     """Call ``after`` with the two descriptors whenever a file's content was copied."""
     copy = Copier.copy
 
-    def disturbed(self: Copier, worker: t.Any, source: int, target: int, info: os.stat_result) -> None:
-        copy(self, worker, source, target, info)
+    def disturbed(
+        self: Copier, worker: t.Any, source: int, target: int, info: os.stat_result, partial: t.Any = None
+    ) -> None:
+        copy(self, worker, source, target, info, partial)
         after(source, target)
 
     monkeypatch.setattr(Copier, "copy", disturbed)
@@ -381,7 +383,7 @@ def test_cancelled_between_entries(run: t.Any, source: Path, destination: Path) 
     assert run("file_sync", source=str(source), destination=str(destination)).statistics["files_copied"] == 197
 
 
-@pytest.mark.parametrize("chunks", [{}, {"chunk_size": 65536, "parallel_chunks": 2}])
+@pytest.mark.parametrize("chunks", [{}, {"chunk_size": 65536, "parallel_chunks": 2, "resume": False}])
 def test_cancelled_inside_a_file(chunks: t.Dict[str, int], run: t.Any, source: Path, destination: Path) -> None:
     write(source / "large", b"x" * (1 << 20))
     asked: t.List[int] = []

@@ -89,6 +89,8 @@ def test_new_tree(sync: t.Any, website: Path, destination: Path) -> None:
         "hard_links_created": 0,
         "specials_created": 1,
         "deleted": 0,
+        "files_resumed": 0,
+        "bytes_resumed": 0,
         "temporaries_removed": 0,
         "skipped": 0,
         "files_newer": 0,
