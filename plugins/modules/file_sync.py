@@ -102,6 +102,19 @@ options:
     description: Seconds within which the other host must have answered; V(0) for no limit.
     type: float
     default: 30
+  read_timeout:
+    description:
+      - Seconds after which a host that gives no sign of life counts as lost; V(0) for never.
+      - It is asked every O(keep_alive_interval) seconds.
+    type: float
+    default: 60
+  keep_alive_interval:
+    description:
+      - Seconds of silence between two hosts after which ssh asks the other whether it is still there.
+      - With V(0) it never asks, so that only TCP finds out, after minutes or hours, and what is between the hosts may
+        forget an idle connection.
+    type: int
+    default: 15
   ssh_options:
     description:
       - Options of C(ssh_config), such as C(Compression), for the connections between two hosts, before all others.

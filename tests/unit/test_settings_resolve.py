@@ -70,6 +70,13 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "parallel_chunks": 4,
         "buffer_size": "64KB",
         "bandwidth_limit": "50MB/s",
+        "max_connections": 8,
+        "connect_timeout": 30,
+        "read_timeout": 300,
+        "keep_alive_interval": 60,
+        "compression": "gzip",
+        "compression_level": 6,
+        "ssh_options": {"Compression": "yes", "CompressionLevel": 6},
         "sync_frequency": 1000,
         "preserve": {"permissions": True, "timestamps": True, "specials": True},
         "sample_interval": 5,
@@ -89,6 +96,7 @@ def test_what_gives_way_is_told(guide: _settings.Settings) -> None:
         "go_operations.file_copy.method gives way to transfer_methods.local_to_local.method",
         "go_operations.file_copy.chunk_size gives way to transfer_methods.large_files.chunk_size",
         "parallel_optimization.chunk_size gives way to transfer_methods.large_files.chunk_size",
+        "parallel_optimization.max_connections gives way to network_optimization.concurrent_connections",
         "database_optimization.parallel_processing.chunk_size gives way to migration_methods.large_database.chunk_size",
     ]
 
@@ -148,6 +156,53 @@ def test_an_environment_that_is_no_boolean_is_refused() -> None:
             False,
         ),
         ({"monitoring": {"alerts": {"high_cpu_usage": 90}}}, "alerts.high_cpu_usage", "90%"),
+        (
+            {
+                "network_optimization": {"concurrent_connections": 8},
+                "parallel_optimization": {"max_connections": 10},
+            },
+            "max_connections",
+            8,
+        ),
+        ({"parallel_optimization": {"connection_timeout": "1m"}}, "connect_timeout", 60),
+        ({"parallel_optimization": {"read_timeout": 300}}, "read_timeout", 300),
+        ({"network_optimization": {"keep_alive": True}}, "keep_alive_interval", 15),
+        ({"network_optimization": {"keep_alive": False}}, "keep_alive_interval", 0),
+        ({"network_optimization": {"tcp_optimization": {"keep_alive_interval": 60}}}, "keep_alive_interval", 60),
+        (
+            {
+                "network_optimization": {
+                    "keep_alive": False,
+                    "tcp_optimization": {"keep_alive": True, "keep_alive_interval": 60},
+                }
+            },
+            "keep_alive_interval",
+            60,
+        ),
+        (
+            {"transfer_methods": {"server_to_server": {"ssh_options": {"Compression": "yes", "CompressionLevel": 6}}}},
+            "ssh_options",
+            {"Compression": "yes", "CompressionLevel": 6},
+        ),
+        ({"transfer_methods": {"server_to_server": {"compression": False}}}, "compression", "none"),
+        ({"transfer_methods": {"server_to_server": {"compression": True}}}, "compression", "auto"),
+        ({"network_optimization": {"compression": {"enabled": False, "algorithm": "lz4"}}}, "compression", "none"),
+        ({"network_optimization": {"compression": {"enabled": True, "algorithm": "lz4"}}}, "compression", "lz4"),
+        (
+            {
+                "network_optimization": {"compression": {"enabled": False, "algorithm": "lz4"}},
+                "transfer_methods": {"server_to_server": {"compression": True}},
+            },
+            "compression",
+            "lz4",
+        ),
+        ({"network_optimization": {"compression": {"algorithm": "gzip", "level": 6}}}, "compression_level", 6),
+        ({"network_optimization": {"compression": {"level": 6}}}, "compression_level", None),
+        (
+            {"network_optimization": {"compression": {"enabled": False, "algorithm": "gzip", "level": 6}}},
+            "compression_level",
+            None,
+        ),
     ],
 )
 def test_a_key_arrives_in_the_option_that_it_feeds(sections: dict[str, t.Any], option: str, value: t.Any) -> None:
@@ -168,7 +223,7 @@ SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "c
     [
         (option, specific[0], general[0])
         for option, places in precedence.PLACES.items()
-        if not option.endswith(("sample_interval", "executor"))
+        if not option.endswith(("sample_interval", "executor", "keep_alive_interval", ".compression"))
         for specific, general in itertools.combinations(places, 2)
     ],
 )
@@ -206,7 +261,7 @@ def test_defaults_are_those_of_the_modules() -> None:
             for part in name.split("."):
                 option = option["suboptions"][part]
             if "default" in option:
-                assert option["default"] == resolved.value, f"{module}: {name}"
+                assert option["default"] == ({} if resolved.value is None else resolved.value), f"{module}: {name}"
             else:
                 assert resolved.value in (None, "auto"), f"{module}: {name}"
 

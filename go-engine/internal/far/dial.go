@@ -296,14 +296,15 @@ func (t *tail) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// isDecoration tells what ssh says by the way: of a new host key, of a key exchange that is not of the newest.
+// isDecoration tells what ssh says by the way: of a new host key, of a key exchange that is not of the newest, of an
+// option that it no longer has.
 func isDecoration(line string) bool {
 	for _, start := range []string{"Warning: Permanently added", "@@@", "** "} {
 		if strings.HasPrefix(line, start) {
 			return true
 		}
 	}
-	return false
+	return strings.HasPrefix(line, "command-line line ") && strings.Contains(line, ": Unsupported option ")
 }
 
 // lastLine gives the last line that tells something: ssh says first what is wrong, and then that it gives up.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import typing as t
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,8 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     },
     "compression_level": {"type": "int"},
     "connect_timeout": {"type": "float", "default": 30},
+    "read_timeout": {"type": "float", "default": 60},
+    "keep_alive_interval": {"type": "int", "default": 15},
     "ssh_options": {"type": "dict", "default": {}},
     # What the action plugin asks its connection for; not an option of the user.
     "_far_password": {"type": "str", "no_log": True},
@@ -30,6 +33,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
 
 _MOST_CONNECTIONS = 64
 _LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 9), "brotli": (0, 11)}
+_FOR_EVER = 1 << 30
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 
 
@@ -83,7 +87,7 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
     """The job's parameters for the side that is elsewhere. reached: command, name and prelude of its host."""
     command = list(reached["command"])
     if params["direction"] != "host":  # a URL's command has them already
-        command[1:1] = ssh_words(params["ssh_options"])
+        command[1:1] = connection_words(params)
     made: t.Dict[str, t.Any] = {
         "side": which,
         "name": reached["name"],
@@ -106,15 +110,16 @@ def check(params: t.Mapping[str, t.Any]) -> None:
     if not 1 <= connections <= _MOST_CONNECTIONS:
         message = "give a number from 1 to %d" % _MOST_CONNECTIONS
         raise FileSyncError("max_connections", connections, message)
-    if not 0 <= params["connect_timeout"] < float("inf"):
-        raise FileSyncError("connect_timeout", params["connect_timeout"], "give 0 or more seconds")
+    for option in ("connect_timeout", "read_timeout", "keep_alive_interval"):
+        if not 0 <= params[option] < _FOR_EVER:
+            raise FileSyncError(option, params[option], "give 0 or more seconds")
     _level(params["compression"], params["compression_level"])
     ssh_words(params["ssh_options"])
 
 
 def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:
     """The words of ssh to which a command for the URL's host is added."""
-    words = ["ssh", *ssh_words(params["ssh_options"]), *elsewhere.PLAIN_SSH]
+    words = ["ssh", *connection_words(params), *elsewhere.PLAIN_SSH]
     if params["connect_timeout"]:
         words += ["-o", "ConnectTimeout=%d" % max(1, round(params["connect_timeout"]))]
     if url.port is not None:
@@ -122,6 +127,17 @@ def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:
     if url.user is not None:
         words += ["-l", url.user]
     return [*words, url.host]
+
+
+def connection_words(params: t.Mapping[str, t.Any]) -> t.List[str]:
+    """The task's options for a connection as words of ssh, which takes the first of two that are alike."""
+    interval = params["keep_alive_interval"]
+    words = [*ssh_words(params["ssh_options"]), "-o", "ServerAliveInterval=%d" % interval]
+    if interval:
+        # So many questions without an answer; never more than ssh can count.
+        unanswered = math.ceil(params["read_timeout"] / interval) or _FOR_EVER
+        words += ["-o", "ServerAliveCountMax=%d" % min(unanswered, _FOR_EVER)]
+    return words
 
 
 def ssh_words(options: t.Mapping[str, t.Any]) -> t.List[str]:

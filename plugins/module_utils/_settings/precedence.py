@@ -90,6 +90,7 @@ FIGURES: tuple[Figure, ...] = (
         "connections of a transfer",
         "network_optimization.concurrent_connections",
         "parallel_optimization.max_connections",
+        feeds=("file_sync.max_connections",),
     ),
     _figure(
         "TCP window",
@@ -97,24 +98,20 @@ FIGURES: tuple[Figure, ...] = (
         "network_optimization.tcp_window_size",
     ),
     _figure(
-        "TCP keep-alive",
+        "interval of keep-alive packets",
         "network_optimization.tcp_optimization.keep_alive",
         "network_optimization.keep_alive",
+        "network_optimization.tcp_optimization.keep_alive_interval",
+        feeds=("file_sync.keep_alive_interval",),
+        note="keep_alive counts when it is false; there are none then",
     ),
     _figure(
         "compression of a transfer",
         "transfer_methods.server_to_server.compression",
         "network_optimization.compression.enabled",
-    ),
-    _figure(
-        "kind of compression of a transfer",
         "network_optimization.compression.algorithm",
-        "go_operations.compression.algorithm",
-    ),
-    _figure(
-        "level of compression of a transfer",
-        "network_optimization.compression.level",
-        "go_operations.compression.level",
+        feeds=("file_sync.compression",),
+        note="the first of the two switches that is given counts; where it is true, or none is, the algorithm does",
     ),
     _figure(
         "rows of a chunk",

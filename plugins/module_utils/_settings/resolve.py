@@ -21,6 +21,19 @@ MODULES = ("file_sync", "database_migrate", "transfer_plan")
 ENVIRONMENT_SWITCH = "MIGRATION_USE_GO_ENGINE"
 _FROM_CONFIGURATION = "configuration: "
 _EXECUTORS = {True: "auto", False: "python"}
+# What a switch that is off means for the option that it feeds; one that is on leaves it to the next place.
+_OFF = {
+    "monitoring.metrics.enabled": 0,
+    "network_optimization.tcp_optimization.keep_alive": 0,
+    "network_optimization.keep_alive": 0,
+    "transfer_methods.server_to_server.compression": "none",
+    "network_optimization.compression.enabled": "none",
+}
+# A general switch that is not asked where the special one is given.
+_OVERRULED = {
+    "network_optimization.compression.enabled": "transfer_methods.server_to_server.compression",
+    "network_optimization.keep_alive": "network_optimization.tcp_optimization.keep_alive",
+}
 _LISTS = ("files", "databases", "uploads", "before", "after")
 
 
@@ -107,15 +120,18 @@ def superseded(settings: Settings) -> list[str]:
             for path in itertools.chain(*places_of(f"{module}.{option}")):
                 leaf = settings.leaves.get(path)
                 if leaf and path != winner and _as_option(path, leaf.key, leaf.value) not in (None, resolved.value):
-                    lines.append(f"{path} gives way to {winner}")
+                    lines.append(f"{path} gives way to {winner}" if winner else f"{path} has no effect on {option}")
     return list(dict.fromkeys(lines))
 
 
 def _resolve(settings: Settings, module: str, option: str, environment: t.Mapping[str, str] | None) -> Resolved:
     places = places_of(f"{module}.{option}")
+    # A level is one of the kind that is compressed by.
+    if option == "compression_level" and _resolve(settings, module, "compression", {}).value in ("auto", "none"):
+        return Resolved(None, "default")
     for tier in places:
-        found = [(path, settings.leaves[path]) for path in tier if path in settings.leaves]
-        if not found:
+        found = [(path, leaf) for path, leaf in ((path, _leaf(settings, path)) for path in tier) if leaf is not None]
+        if not found or _OVERRULED.get(found[0][0]) in settings.leaves:
             continue
         path, leaf = max(found, key=lambda item: t.cast(float, item[1].value)) if len(found) > 1 else found[0]
         value = _as_option(path, leaf.key, leaf.value)
@@ -126,6 +142,17 @@ def _resolve(settings: Settings, module: str, option: str, environment: t.Mappin
         if switch:
             return Resolved(_EXECUTORS[parse_boolean(switch, ENVIRONMENT_SWITCH)], f"environment: {ENVIRONMENT_SWITCH}")
     return Resolved(_default(places), "default")
+
+
+def _leaf(settings: Settings, path: str) -> Leaf | None:
+    """What is given at a path: where the user names the keys, all of them as one mapping."""
+    parent, bracket, _names = path.partition("<")
+    if not bracket:
+        return settings.leaves.get(path)
+    named = {name[len(parent) :]: leaf for name, leaf in settings.leaves.items() if name.startswith(parent)}
+    if not named:
+        return None
+    return Leaf(next(iter(named.values())).key, {name: leaf.value for name, leaf in named.items()})
 
 
 def places_of(option: str) -> tuple[tuple[str, ...], ...]:
@@ -160,8 +187,8 @@ def _default(places: t.Sequence[t.Sequence[str]]) -> t.Any:
 
 def _as_option(path: str, key: Key | ListOf, value: t.Any) -> t.Any:
     """*value* of the key *path* in the notation of the option that it feeds; None if it leaves it open."""
-    if path == "monitoring.metrics.enabled":
-        return None if value else 0
+    if path in _OFF:
+        return None if value else _OFF[path]
     if path.endswith(".use_go_engine"):
         return _EXECUTORS[value]
     return KINDS[key.kind].option(value) if isinstance(key, Key) else value

@@ -16,6 +16,7 @@ _COMPRESSIONS = ("gzip", "zstd", "lz4", "brotli")
 _LOCAL_METHODS = ("auto", "direct_copy", "chunked_transfer", "concurrent_chunks")
 _REMOTE_METHODS = _LOCAL_METHODS + ("archive_transfer", "hybrid_sync", "ssh_rsync")
 _WORKERS = 1024
+_CONNECTIONS = 64
 _LEAST_CHUNK = 64 * _units.KB
 _LEAST_BUFFER = 4 * _units.KB
 
@@ -77,9 +78,11 @@ GO_OPERATIONS = Section(
 NETWORK_OPTIMIZATION = Section(
     "Connections over the network.",
     {
-        "concurrent_connections": count("Connections of one transfer.", None, maximum=_WORKERS),
+        "concurrent_connections": count(
+            "Connections of one transfer.", None, "file_sync.max_connections", maximum=_CONNECTIONS
+        ),
         "connection_pooling": boolean("Use connections again instead of opening new ones.", True),
-        "keep_alive": boolean("Keep idle connections open."),
+        "keep_alive": boolean("Keep idle connections open.", None, "file_sync.keep_alive_interval"),
         "tcp_window_size": size("TCP window of a connection. The kernel's own tuning is better in most cases."),
         "read_buffer_size": size("Bytes read from a connection at once.", "32KB"),
         "write_buffer_size": size("Bytes written to a connection at once.", "32KB"),
@@ -94,9 +97,14 @@ NETWORK_OPTIMIZATION = Section(
         "compression": Section(
             "Compression on the wire.",
             {
-                "enabled": boolean("Compress what is sent.", False),
-                "algorithm": choice("Kind of compression; lz4 for speed, brotli for size.", None, _COMPRESSIONS),
-                "level": count("1 is fastest, 9 is smallest.", None, maximum=9),
+                "enabled": boolean("Compress what is sent.", None, "file_sync.compression"),
+                "algorithm": choice(
+                    "Kind of compression; lz4 for speed, brotli for size, auto for zstd where it pays.",
+                    "auto",
+                    ("auto", *_COMPRESSIONS),
+                    "file_sync.compression",
+                ),
+                "level": count("1 is fastest, 9 is smallest.", None, "file_sync.compression_level", maximum=9),
             },
         ),
         "tcp_optimization": Section(
@@ -104,8 +112,10 @@ NETWORK_OPTIMIZATION = Section(
             {
                 "window_size": size("TCP window of a connection. The kernel's own tuning is better in most cases."),
                 "no_delay": boolean("Send small packets at once (no Nagle's algorithm).", True),
-                "keep_alive": boolean("Keep idle connections open.", True),
-                "keep_alive_interval": duration("Time between two keep-alive packets.", 60, minimum=1),
+                "keep_alive": boolean("Keep idle connections open.", True, "file_sync.keep_alive_interval"),
+                "keep_alive_interval": duration(
+                    "Time between two keep-alive packets.", 15, "file_sync.keep_alive_interval", minimum=1
+                ),
             },
         ),
     },
@@ -133,12 +143,12 @@ TRANSFER_METHODS = Section(
             "Two hosts.",
             {
                 "method": choice("How a tree is sent.", "auto", _REMOTE_METHODS),
-                "compression": boolean("Compress what is sent."),
+                "compression": boolean("Compress what is sent.", None, "file_sync.compression"),
                 "ssh_options": NamedValues(
                     "Options of ssh_config.",
                     "option of ssh_config",
                     r"[A-Za-z][A-Za-z0-9]*\Z",
-                    Key("scalar", "Its value."),
+                    Key("scalar", "Its value.", None, ("file_sync.ssh_options",)),
                 ),
             },
         ),
@@ -175,9 +185,9 @@ PARALLEL_OPTIMIZATION = Section(
             "Ranges of one large file in work at once.", 4, "file_sync.parallel_chunks", maximum=_WORKERS
         ),
         "chunk_size": size("Range of a large file.", "50MB", "file_sync.chunk_size", _LEAST_CHUNK),
-        "max_connections": count("Connections of one transfer.", 10, maximum=_WORKERS),
-        "connection_timeout": duration("Time to wait for a connection.", 30),
-        "read_timeout": duration("Time to wait for an answer.", 300),
+        "max_connections": count("Connections of one transfer.", 4, "file_sync.max_connections", maximum=_CONNECTIONS),
+        "connection_timeout": duration("Time to wait for a connection.", 30, "file_sync.connect_timeout"),
+        "read_timeout": duration("Time to wait for an answer.", 60, "file_sync.read_timeout"),
         "auto_adjust_parallelism": boolean("Grow while the rate grows, shrink below performance_threshold.", True),
         "performance_threshold": Key("rate", "Do less at once below this rate.", "1MB/s"),
     },

@@ -79,15 +79,34 @@ REACHED = {"command": ["ssh", "-T", "host", "engine serve"], "name": "host"}
 def test_the_options_of_ssh_come_before_those_of_the_inventory() -> None:
     given = params(direction="push", ssh_options={"Compression": True, "Port": 2222})
     made = far.parameters(given, "destination", REACHED)
-    assert made["command"] == ["ssh", "-o", "Compression=yes", "-o", "Port=2222", "-T", "host", "engine serve"]
+    assert made["command"] == [
+        *("ssh", "-o", "Compression=yes", "-o", "Port=2222"),
+        *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4", "-T", "host", "engine serve"),
+    ]
     words = far.ssh_command(far.Url("me", "host", 22, "/"), given)
     assert words[:5] == ["ssh", "-o", "Compression=yes", "-o", "Port=2222"]
     assert words[-5:] == ["-p", "22", "-l", "me", "host"]
 
 
 @pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"read_timeout": 300, "keep_alive_interval": 60}, ["ServerAliveInterval=60", "ServerAliveCountMax=5"]),
+        ({"read_timeout": 20}, ["ServerAliveInterval=15", "ServerAliveCountMax=2"]),
+        ({"read_timeout": 0}, ["ServerAliveInterval=15", "ServerAliveCountMax=1073741824"]),
+        ({"keep_alive_interval": 0}, ["ServerAliveInterval=0"]),
+    ],
+)
+def test_a_host_without_a_sign_of_life_is_lost_after_a_time(given: t.Dict[str, t.Any], words: t.List[str]) -> None:
+    found = far.connection_words(params(**given))
+    assert [word for word in found if word != "-o"] == words
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"read_timeout": -1}, "read_timeout: -1: give 0 or more seconds"),
+        ({"keep_alive_interval": -1}, "keep_alive_interval: -1: give 0 or more seconds"),
         ({"max_connections": 0}, "max_connections: 0: give a number from 1 to 64"),
         ({"connect_timeout": -1}, "connect_timeout: -1: give 0 or more seconds"),
         ({"compression_level": 5}, "compression_level: 5: compression: auto has no levels"),

@@ -77,7 +77,7 @@ def controller(tmp_path: Path) -> Controller:
 def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Controller) -> None:
     controller.write(
         "config.yml",
-        "network_optimization: {max_bandwidth: 10, keep_alive: true}\n"
+        "network_optimization: {max_bandwidth: 10, connection_pooling: true}\n"
         "parallel_optimization: {chunk_size: 50MB, parallel_files: '{{ 2 + 2 }}'}\n"
         "transfer_methods: {large_files: {chunk_size: 100MB}}\n"
         "network_optimization: {max_bandwidth: 20}\n"
@@ -86,7 +86,7 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
         "  databases: [{source: {engine: sqlite}, destination: {password: '{{ vault_password }}'}}]\n",
     )
     result = controller.result("-e", "migration_config=config.yml", MIGRATION_USE_GO_ENGINE="false")
-    assert result["sections"]["network_optimization"] == {"max_bandwidth": 20, "keep_alive": True}
+    assert result["sections"]["network_optimization"] == {"max_bandwidth": 20, "connection_pooling": True}
     assert result["migration"] == {
         "files": [{"source": "/srv/www", "destination": "/new/www"}],
         "databases": [{"source": {"engine": "sqlite"}, "destination": {"password": "hunter2"}}],
@@ -110,7 +110,7 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
     assert result["origins"]["file_sync"]["chunk_size"]["origin"] == (
         "configuration: transfer_methods.large_files.chunk_size"
     )
-    assert result["not_yet_used"] == ["network_optimization.keep_alive"]
+    assert result["not_yet_used"] == ["network_optimization.connection_pooling"]
     assert result["notes"] == [
         "network_optimization.max_bandwidth stands in lines 1, 4 of config.yml; the last one counts",
         "parallel_optimization.chunk_size gives way to transfer_methods.large_files.chunk_size",
