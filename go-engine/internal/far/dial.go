@@ -34,6 +34,9 @@ type Options struct {
 	Connections int
 	// Timeout is for the first answer; 0 for none.
 	Timeout time.Duration
+	// KeepAlive is how often the other host hears of this one at least, and Silence after how long without that it may
+	// take this one for gone; 0 for never.
+	KeepAlive, Silence time.Duration
 }
 
 // Host is the engine on another host that this one has connected to.
@@ -53,7 +56,7 @@ const growAfter = 200 * time.Millisecond
 
 // Dial connects to the other host. Its error is a Failure of code unreachable, in one line.
 func Dial(ctx context.Context, version string, options Options) (*Host, error) {
-	host := &Host{Peer: &Peer{}, options: options, version: version, closing: make(chan struct{})}
+	host := &Host{Peer: &Peer{keepAlive: options.KeepAlive}, options: options, version: version, closing: make(chan struct{})}
 	answer, err := host.connect(ctx, roleServe, "")
 	if err != nil {
 		return nil, wire.Fail(wire.Unreachable, "unable to reach %s: %w", options.Name, err)
@@ -126,7 +129,9 @@ func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, err
 		h.links = append(h.links, link)
 	}
 	h.mutex.Unlock()
-	answer, err := link.greet(ctx, h.options, greeting{Version: h.version, Role: role, Meeting: meeting})
+	answer, err := link.greet(ctx, h.options, greeting{
+		Version: h.version, Role: role, Meeting: meeting, Silence: h.options.Silence.Seconds(),
+	})
 	if err == nil {
 		err = h.add(link.pipe(), true)
 	}

@@ -29,7 +29,9 @@ type greeting struct {
 	Role      string `json:"role,omitempty"`
 	Meeting   string `json:"meeting,omitempty"` // the socket by which further connections find the one that serves
 	Machine   string `json:"machine,omitempty"`
-	Error     string `json:"error,omitempty"`
+	// Silence is after how many seconds without a word from this end the other may take it for gone; 0 for never.
+	Silence float64 `json:"silence,omitempty"`
+	Error   string  `json:"error,omitempty"`
 }
 
 var greetingStart = []byte(`{"migration_engine":`)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"time"
 )
 
 // Serve is the far end: it answers the near one over input and output, and calls work with it. The connection ends when
@@ -25,7 +26,7 @@ func Serve(version string, input, output *os.File, work func(near *Peer)) error 
 		}
 		return nil
 	}
-	near := &Peer{Machine: said.Machine}
+	near := &Peer{Machine: said.Machine, silence: seconds(said.Silence)}
 	meeting, closeMeeting := near.meet()
 	defer closeMeeting()
 	if err := sendGreeting(output, greeting{Version: version, Meeting: meeting}); err != nil {
@@ -34,9 +35,23 @@ func Serve(version string, input, output *os.File, work func(near *Peer)) error 
 	if err := near.add(pipe{Reader: from, Writer: output, close: closing(input, output)}, false); err != nil {
 		return err
 	}
-	defer near.close()
 	work(near)
+	near.leave()
 	return nil
+}
+
+// leave ends all connections of a process that is about to end: a read of standard input cannot be interrupted, so that
+// it is not waited for long.
+func (p *Peer) leave() {
+	left := make(chan struct{})
+	go func() {
+		p.close()
+		close(left)
+	}()
+	select {
+	case <-left:
+	case <-time.After(time.Second):
+	}
 }
 
 // closing gives a function that closes both files.

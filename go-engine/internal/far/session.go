@@ -29,6 +29,9 @@ type Peer struct {
 	// Machine names what the other engine runs on, as Machine does for this one.
 	Machine string
 
+	keepAlive time.Duration // how often the other end hears of this one; 0 for never
+	silence   time.Duration // after which the other end is gone if nothing is heard of it; 0 for never
+
 	mutex    sync.Mutex
 	sessions []*yamux.Session
 	accept   func(kind Kind, stream io.ReadWriteCloser)
@@ -68,9 +71,16 @@ func (p *Peer) add(connection io.ReadWriteCloser, near bool) error {
 	if near {
 		begin = yamux.Client
 	}
-	session, err := begin(connection, config)
+	heard := &listener{ReadWriteCloser: connection}
+	session, err := begin(heard, config)
 	if err != nil {
 		return err
+	}
+	if p.keepAlive > 0 {
+		go callOut(session, p.keepAlive)
+	}
+	if p.silence > 0 {
+		go heard.hangUp(session, p.silence)
 	}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

@@ -70,7 +70,7 @@ func unpack(ctx context.Context, session *operations.Session, parameters *archiv
 		},
 		ctx:     ctx,
 		touched: map[string]touched{},
-		roots:   &roots{locked: true},
+		roots:   &roots{locked: true, ctx: ctx},
 	}
 	defer context.AfterFunc(ctx, func() { job.stopped.Store(true) })()
 	u := &unpackJob{syncJob: job, archive: parameters, source: source, byPath: map[string]*unpacked{}, absent: map[string]bool{}, cleaned: map[string]bool{}}

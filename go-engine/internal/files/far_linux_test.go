@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // between makes the parameters of a job whose other end is a second process of this program.
@@ -48,4 +51,60 @@ func TestBetweenTwoEngines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnEndThatFallsSilentLosesItsLock has a host cut off in the middle: nothing is closed, and nothing comes any more.
+func TestAnEndThatFallsSilentLosesItsLock(t *testing.T) {
+	source, destination := t.TempDir(), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("x"), 1<<20), 0o600))
+	parameters := between(t, "destination", source, destination, object{"bandwidth_limit": 100_000})
+	far := parameters["far"].(object)
+	far["keep_alive_interval"], far["read_timeout"] = 0.2, 0.4
+	silent := startEngine(t, arguments{parameters: parameters}, nil)
+	defer silent.command.Wait()
+	defer silent.command.Process.Kill()
+	for deadline := time.Now().Add(time.Minute); !isUnfinished(t, destination); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is copied")
+		}
+	}
+	// It keeps its lock as long as it is heard of, though nothing else moves for a second at a time.
+	time.Sleep(2 * time.Second)
+	here := arguments{parameters: object{"source": source, "destination": destination}}
+	runJob(t, here).expectError("destination_busy")
+	must(t, silent.command.Process.Signal(syscall.SIGSTOP))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if done := runJob(t, here); done.terminal["event"] == "result" {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatal(done.terminal)
+		}
+	}
+}
+
+func isUnfinished(t *testing.T, directory string) bool {
+	t.Helper()
+	entries, err := os.ReadDir(directory)
+	must(t, err)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".migration-assistant-") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAJobWaitsForTheLockOfAnother(t *testing.T) {
+	source, destination := t.TempDir(), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(source, "file"), bytes.Repeat([]byte("x"), 1<<20), 0o600))
+	first := startEngine(t, arguments{
+		parameters: object{"source": source, "destination": destination, "bandwidth_limit": 500_000},
+		job:        object{"progress_interval": 0.05},
+	}, nil)
+	first.waitFor(`"progress"`)
+	parameters := between(t, "source", source, destination, nil)
+	runJob(t, arguments{parameters: parameters}).expectError("destination_busy")
+	parameters["far"].(object)["lock_timeout"] = 60
+	runJob(t, arguments{parameters: parameters}).expect(false)
+	first.end().expect(true)
 }

@@ -19,10 +19,14 @@ type farParameters struct {
 	side        string // source, destination, or none for neither
 	options     far.Options
 	compression far.Compression
+	lockTimeout time.Duration // for another job that writes to the destination
 }
 
 func readFarParameters(parameters *wire.Object) farParameters {
 	object := parameters.Object("far")
+	asDuration := func(name string) time.Duration {
+		return time.Duration(object.Number(name, 0, false) * float64(time.Second))
+	}
 	read := farParameters{
 		side: object.Choice("side", "none", "source", "destination"),
 		options: far.Options{
@@ -30,12 +34,18 @@ func readFarParameters(parameters *wire.Object) farParameters {
 			Password:    string(object.Path("password", "")),
 			Prelude:     string(object.Path("prelude", "")),
 			Connections: int(object.Integer("connections", 4, 1, 64)),
-			Timeout:     time.Duration(object.Number("connect_timeout", 0, false) * float64(time.Second)),
+			Timeout:     asDuration("connect_timeout"),
+			KeepAlive:   asDuration("keep_alive_interval"),
 		},
 		compression: far.Compression{
 			Codec: object.Choice("compression", far.Codecs...),
 			Level: int(object.Integer("compression_level", 0, 0, 22)),
 		},
+		lockTimeout: asDuration("lock_timeout"),
+	}
+	// This end notices first, so that it can say what happened.
+	if patience := asDuration("read_timeout"); patience > 0 && read.options.KeepAlive > 0 {
+		read.options.Silence = patience + read.options.KeepAlive
 	}
 	for _, word := range object.Paths("command") {
 		read.options.Command = append(read.options.Command, string(word))

@@ -3,10 +3,12 @@
 package files
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/origin"
@@ -21,8 +23,10 @@ type roots struct {
 	created     bool
 	lock        fsys.Lock
 	locked      bool
-	onOneHost   bool        // both are seen from here
-	foldsCase   func() bool // names that differ in case are the same in the destination
+	ctx         context.Context
+	patience    time.Duration // for another job's lock
+	onOneHost   bool          // both are seen from here
+	foldsCase   func() bool   // names that differ in case are the same in the destination
 
 	sourceStat      fsys.Stat
 	destinationStat fsys.Stat // of no identity without a destination
@@ -35,8 +39,10 @@ func (r *roots) close() {
 
 // openRoots checks the two paths before anything is touched, makes the destination, and locks it. The source is open
 // already; onOneHost says that its path means the same on this host.
-func openRoots(parameters *syncParameters, source origin.Directory, onOneHost, dryRun bool) (*roots, error) {
-	opened := &roots{source: source, locked: true, onOneHost: onOneHost}
+func openRoots(ctx context.Context, parameters *syncParameters, source origin.Directory, onOneHost, dryRun bool) (*roots, error) {
+	opened := &roots{
+		source: source, locked: true, ctx: ctx, patience: parameters.far.lockTimeout, onOneHost: onOneHost,
+	}
 	refuse := func(existing string) error {
 		if !onOneHost {
 			return nil
@@ -89,12 +95,24 @@ func (r *roots) openDestination(path string, dryRun bool, refuse func(existing s
 	if dryRun {
 		return nil
 	}
-	if r.lock, err = r.destination.Lock(); err == fsys.ErrLocked {
+	if r.lock, err = r.lockDestination(); err == fsys.ErrLocked {
 		return wire.Fail(wire.DestinationBusy, "another job is writing to the destination %s", path)
 	} else if err != nil {
 		r.locked = false
 	}
 	return nil
+}
+
+// lockDestination takes the lock, and waits for another job's end as long as this one may.
+func (r *roots) lockDestination() (fsys.Lock, error) {
+	const pause = 50 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		lock, err := r.destination.Lock()
+		if err != fsys.ErrLocked || waited >= r.patience || r.ctx.Err() != nil {
+			return lock, err
+		}
+		time.Sleep(pause)
+	}
 }
 
 // nearestExisting gives the path itself or its nearest ancestor that exists, which must be a directory.

@@ -19,6 +19,9 @@ import (
 // cancelPatience is how long a job on another host may take to end once it is no longer wanted.
 const cancelPatience = 15 * time.Second
 
+// strayJob is how long a job may go on, and keep its destination locked, whose near end was killed.
+const strayJob = 5 * time.Second
+
 // push lets the engine on the destination's host do the job, and answers what that asks of the source, which is here.
 // The job's events are those of the other engine.
 func push(ctx context.Context, session *operations.Session, parameters *syncParameters) (any, error) {
@@ -75,6 +78,8 @@ func farJob(line []byte, parameters *syncParameters) ([]byte, error) {
 	side, err := json.Marshal(map[string]any{
 		"side": "source", "name": "the source's host",
 		"compression": parameters.far.compression.Codec, "compression_level": parameters.far.compression.Level,
+		// An earlier job whose near end was killed needs a moment to find that out.
+		"lock_timeout": max(parameters.far.lockTimeout, strayJob).Seconds(),
 	})
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 	defer source.close()
 	defer context.AfterFunc(ctx, source.leave)() // what waits for the other host waits no longer
 	job.explain = source.explain
-	roots, err := openRoots(parameters, source.root, source.isSeenFromHere, session.DryRun)
+	roots, err := openRoots(ctx, parameters, source.root, source.isSeenFromHere, session.DryRun)
 	if err != nil {
 		return job.statistics(), err
 	}

@@ -94,6 +94,9 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
         "command": command,
         "connections": params["max_connections"],
         "connect_timeout": params["connect_timeout"],
+        "read_timeout": params["read_timeout"],
+        "keep_alive_interval": params["keep_alive_interval"],
+        "lock_timeout": params.get("lock_timeout") or 0,
         "compression": params["compression"],
         "compression_level": _level(params["compression"], params["compression_level"]),
     }
