@@ -200,6 +200,56 @@ def test_a_transfer_that_loses_its_connection_fails_and_a_rerun_goes_on(
     assert_same(bed, *(ends if direction == "push" else reversed(ends)))
 
 
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_host_that_falls_silent_is_lost_after_a_time_and_a_rerun_goes_on_inside_the_file(
+    bed: Bed, tmp_path: Path, direction: str
+) -> None:
+    host = bed.host(f"silent-{direction}")
+    here, there = tmp_path / "tree", "/srv/tree"
+    command = "set -e; mkdir -p {0}; head -c 20000000 /dev/urandom > {0}/large; touch -d '2001-02-03' {0}/large"
+    if direction == "push":
+        subprocess.run(["sh", "-c", command.format(here)], check=True)
+    else:
+        host.run(command.format(there))
+    source, destination = (str(here), there) if direction == "push" else (there, str(here))
+    options: dict[str, t.Any] = {
+        "source": source,
+        "destination": destination,
+        "direction": direction,
+        "chunk_size": "1MB",
+        "keep_alive_interval": 2,
+        "read_timeout": 4,
+    }
+
+    def recorded() -> int:
+        record = f"cat {destination}/.migration-assistant-*.done 2>/dev/null | wc -l"
+        if direction == "push":
+            return int(host.run(record).stdout)
+        return int(subprocess.run(["sh", "-c", record], check=True, capture_output=True).stdout)
+
+    inventory = bed.inventory([host], user="root")
+    play = bed.start_play(sync(**options, bandwidth_limit="1MB/s"), inventory)
+    until(lambda: recorded() > 3, 60, "the first ranges")
+    host.block()
+    try:
+        played = play.wait()
+    finally:
+        host.unblock()
+    assert played.code != 0
+    failed = played.result("Copy").result
+    assert f"the connection to {host.address} was lost: Timeout, server {host.address} not responding" in failed["msg"]
+    assert failed["resumable"]
+    # What is left of the job on the silent host lets go of the destination as soon as it takes this end for gone.
+    again = bed.play(sync(**options, lock_timeout=60), inventory)
+    assert again.code == 0, again.output
+    statistics = again.result("Copy").result["statistics"]
+    assert statistics["files_resumed"] == 1
+    assert statistics["bytes_resumed"] >= 3 << 20
+    assert statistics["bytes_copied"] == 20_000_000 - statistics["bytes_resumed"]
+    ends = [str(here), f"root@{host.address}:{there}"]
+    assert_same(bed, *(ends if direction == "push" else reversed(ends)))
+
+
 def test_push_and_pull_need_ssh(bed: Bed, tmp_path: Path) -> None:
     host = bed.host("by-docker")
     playbook = sync(source=str(tmp_path), destination="/srv/copy", direction="push")
