@@ -115,6 +115,16 @@ options:
         forget an idle connection.
     type: int
     default: 15
+  retries:
+    description:
+      - How often the connection between two hosts is made anew after it was lost, with growing pauses of 1 to 30
+        seconds. What was done stays done, and a large file goes on as O(resume) says.
+      - >-
+        Each time is listed in RV(notices) as V(connection_lost) and counted in C(retry_count) of RV(performance). With
+        V(direction=push), and a C(ssh://) destination, RV(statistics) are those of the last try; RV(changes) are those
+        of all. A host that cannot be reached in the first place fails the task at once.
+    type: int
+    default: 5
   ssh_options:
     description:
       - Options of C(ssh_config), such as C(Compression), for the connections between two hosts, before all others.

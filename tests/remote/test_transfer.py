@@ -179,7 +179,7 @@ def test_a_transfer_that_loses_its_connection_fails_and_a_rerun_goes_on(
     def arrived() -> int:
         return copied(host, there) if direction == "push" else sum(1 for _file in here.glob("file*"))
 
-    slow = sync(source=source, destination=destination, direction=direction, bandwidth_limit="100KB/s")
+    slow = sync(source=source, destination=destination, direction=direction, bandwidth_limit="100KB/s", retries=0)
     play = bed.start_play(slow, bed.inventory([host], user="root"))
     until(lambda: arrived() > 20, 60, "the first files")
     host.cut_connections()
@@ -219,6 +219,7 @@ def test_a_host_that_falls_silent_is_lost_after_a_time_and_a_rerun_goes_on_insid
         "chunk_size": "1MB",
         "keep_alive_interval": 2,
         "read_timeout": 4,
+        "retries": 0,
     }
 
     def recorded() -> int:
@@ -246,6 +247,33 @@ def test_a_host_that_falls_silent_is_lost_after_a_time_and_a_rerun_goes_on_insid
     assert statistics["files_resumed"] == 1
     assert statistics["bytes_resumed"] >= 3 << 20
     assert statistics["bytes_copied"] == 20_000_000 - statistics["bytes_resumed"]
+    ends = [str(here), f"root@{host.address}:{there}"]
+    assert_same(bed, *(ends if direction == "push" else reversed(ends)))
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_connection_that_is_lost_is_made_anew(bed: Bed, tmp_path: Path, direction: str) -> None:
+    host = bed.host(f"anew-{direction}")
+    here, there = tmp_path / "tree", "/srv/tree"
+    make_mixed(here if direction == "push" else there, None if direction == "push" else host)
+    source, destination = (str(here), there) if direction == "push" else (there, str(here))
+    playbook = sync(source=source, destination=destination, direction=direction, bandwidth_limit="1MB/s")
+    play = bed.start_play(playbook, bed.inventory([host], user="root"))
+
+    def begun() -> bool:
+        if direction == "push":
+            return host.run(f"ls {destination}/many 2>/dev/null | wc -l").stdout.strip() not in ("", "0")
+        return (here / "many").exists()
+
+    until(begun, 60, "the first directory")
+    host.cut_connections()
+    played = play.wait()
+    assert played.code == 0, played.output
+    copied_tree = played.result("Copy").result
+    assert copied_tree["performance"]["retry_count"] == 1
+    [lost] = [notice for notice in copied_tree["notices"] if notice["code"] == "connection_lost"]
+    assert lost["message"].startswith(f"the connection to {host.address} was lost")
+    assert lost["message"].endswith("; trying again in 1s")
     ends = [str(here), f"root@{host.address}:{there}"]
     assert_same(bed, *(ends if direction == "push" else reversed(ends)))
 

@@ -31,10 +31,11 @@ func prepareSync(object *wire.Object) (operations.Work, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, session *operations.Session) (any, error) {
+		work := synchronize
 		if parameters.far.side == "destination" {
-			return push(ctx, session, parameters)
+			work = push
 		}
-		return synchronize(ctx, session, parameters)
+		return withRetries(ctx, session, parameters, work)
 	}, nil
 }
 

@@ -20,6 +20,8 @@ type farParameters struct {
 	options     far.Options
 	compression far.Compression
 	lockTimeout time.Duration // for another job that writes to the destination
+	retries     int           // after a lost connection
+	connected   bool          // there was a connection once
 }
 
 func readFarParameters(parameters *wire.Object) farParameters {
@@ -42,6 +44,7 @@ func readFarParameters(parameters *wire.Object) farParameters {
 			Level: int(object.Integer("compression_level", 0, 0, 22)),
 		},
 		lockTimeout: asDuration("lock_timeout"),
+		retries:     int(object.Integer("retries", 0, 0, 1000)),
 	}
 	// This end notices first, so that it can say what happened.
 	if patience := asDuration("read_timeout"); patience > 0 && read.options.KeepAlive > 0 {
@@ -77,6 +80,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 		if err != nil {
 			return nil, err
 		}
+		parameters.far.connected = true
 		source.host, peer = host, host.Peer
 	}
 	if peer == nil {

@@ -34,6 +34,7 @@ func push(ctx context.Context, session *operations.Session, parameters *syncPara
 	if err != nil {
 		return nil, err
 	}
+	parameters.far.connected = true
 	defer host.Close()
 	trees := origin.NewServer(&origin.Offer{Root: parameters.source, Filters: parameters.filters})
 	defer trees.Close()
@@ -114,7 +115,7 @@ func relay(session *operations.Session, stream io.Reader) (any, error) {
 		switch event.Event {
 		case "hello":
 		case "result", "error":
-			session.Figures = event.Performance
+			session.Figures = withRetryCount(event.Performance, session.Meter.RetryCount.Load())
 			var statistics any
 			if event.Statistics != nil {
 				statistics = event.Statistics
@@ -128,4 +129,15 @@ func relay(session *operations.Session, stream io.Reader) (any, error) {
 			session.Relay(line, event.Event == "change")
 		}
 	}
+}
+
+// withRetryCount adds the tries of this end to the performance that the other one tells.
+func withRetryCount(performance json.RawMessage, tries int64) any {
+	figures := map[string]any{}
+	if json.Unmarshal(performance, &figures) != nil {
+		return performance
+	}
+	counted, _ := figures["retry_count"].(float64)
+	figures["retry_count"] = int64(counted) + tries
+	return figures
 }

@@ -55,6 +55,17 @@ func (m *Meter) SetCurrent(path wire.Path) { m.current.Store(&path) }
 // SetTotals tells how many items and bytes there are in all.
 func (m *Meter) SetTotals(items, bytes int64) { m.totals.Store(&totals{items, bytes}) }
 
+// Again begins a further try of the job: what it comes by counts anew, and what was written stays written.
+func (m *Meter) Again() {
+	m.RetryCount.Add(1)
+	m.ErrorCount.Store(0)
+	m.ItemsDone.Store(0)
+	m.ItemsTotal.Store(0)
+	m.BytesPassed.Store(0)
+	m.BytesTotal.Store(m.BytesDone.Load())
+	m.SetPhase("scan")
+}
+
 // Begin counts one more file, table or chunk in work; End counts it off.
 func (m *Meter) Begin() {
 	inWork := m.inWork.Add(1)

@@ -61,6 +61,14 @@ func (s *Session) EntryFailed(code, message string, path wire.Path) {
 	s.Warning(code, message, path)
 }
 
+// Again begins a further try of the job, in which entries that failed may succeed.
+func (s *Session) Again() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.firstPath, s.firstMessage = "", ""
+	s.Meter.Again()
+}
+
 // PartialFailure gives the failure that ends a job in which entries failed, or nil.
 func (s *Session) PartialFailure() error {
 	s.mutex.Lock()

@@ -26,6 +26,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "connect_timeout": {"type": "float", "default": 30},
     "read_timeout": {"type": "float", "default": 60},
     "keep_alive_interval": {"type": "int", "default": 15},
+    "retries": {"type": "int", "default": 5},
     "ssh_options": {"type": "dict", "default": {}},
     # What the action plugin asks its connection for; not an option of the user.
     "_far_password": {"type": "str", "no_log": True},
@@ -33,6 +34,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
 
 _MOST_CONNECTIONS = 64
 _LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 9), "brotli": (0, 11)}
+_MOST_RETRIES = 1000
 _FOR_EVER = 1 << 30
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 
@@ -96,6 +98,7 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
         "connect_timeout": params["connect_timeout"],
         "read_timeout": params["read_timeout"],
         "keep_alive_interval": params["keep_alive_interval"],
+        "retries": params["retries"],
         "lock_timeout": params.get("lock_timeout") or 0,
         "compression": params["compression"],
         "compression_level": _level(params["compression"], params["compression_level"]),
@@ -113,6 +116,8 @@ def check(params: t.Mapping[str, t.Any]) -> None:
     if not 1 <= connections <= _MOST_CONNECTIONS:
         message = "give a number from 1 to %d" % _MOST_CONNECTIONS
         raise FileSyncError("max_connections", connections, message)
+    if not 0 <= params["retries"] <= _MOST_RETRIES:
+        raise FileSyncError("retries", params["retries"], "give a number from 0 to %d" % _MOST_RETRIES)
     for option in ("connect_timeout", "read_timeout", "keep_alive_interval"):
         if not 0 <= params[option] < _FOR_EVER:
             raise FileSyncError(option, params[option], "give 0 or more seconds")

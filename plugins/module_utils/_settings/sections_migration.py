@@ -50,6 +50,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "preserve",
         "read_timeout",
         "resume",
+        "retries",
         "source",
         "ssh_options",
         "sync_frequency",

@@ -105,6 +105,7 @@ def test_a_host_without_a_sign_of_life_is_lost_after_a_time(given: t.Dict[str, t
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"retries": -1}, "retries: -1: give a number from 0 to 1000"),
         ({"read_timeout": -1}, "read_timeout: -1: give 0 or more seconds"),
         ({"keep_alive_interval": -1}, "keep_alive_interval: -1: give 0 or more seconds"),
         ({"max_connections": 0}, "max_connections: 0: give a number from 1 to 64"),
