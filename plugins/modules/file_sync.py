@@ -143,9 +143,13 @@ options:
       - >-
         V(chunked_transfer), also called V(concurrent_chunks), copies O(parallel_chunks) ranges of O(chunk_size)
         of a large file at the same time.
-      - V(auto) means V(direct_copy) where both sides are on one host, and V(chunked_transfer) between two hosts.
+      - >-
+        Between two hosts small files go in a row whatever the method: many in one stream, without a pause between them.
+        V(archive_transfer) compresses all that shrinks, as O(compression=zstd) does unless that says otherwise, and
+        sends large files in one piece. V(hybrid_sync) sends large files in chunks, as V(chunked_transfer) does.
+      - V(auto) means V(direct_copy) where both sides are on one host, and V(hybrid_sync) between two hosts.
     type: str
-    choices: [auto, direct_copy, chunked_transfer, concurrent_chunks]
+    choices: [auto, direct_copy, chunked_transfer, concurrent_chunks, archive_transfer, hybrid_sync]
     default: auto
   compare:
     description:
@@ -247,7 +251,7 @@ options:
     type: int
     default: 8
   parallel_chunks:
-    description: Ranges of one large file that are copied at the same time by V(chunked_transfer).
+    description: Ranges of one large file that are copied at the same time by V(chunked_transfer) and V(hybrid_sync).
     type: int
     default: 4
   chunk_size:

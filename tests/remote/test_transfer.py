@@ -93,9 +93,36 @@ def test_a_tree_goes_between_controller_and_host(bed: Bed, tmp_path: Path, direc
     plays = four_ways(bed, playbook, bed.inventory([host], **USERS[who]))
     ends = [str(here), f"root@{host.address}:{there}"]
     assert_same(bed, *(ends if direction == "push" else reversed(ends)))
-    assert plays[1].result("Copy").result["method"]["chosen"] == "chunked_transfer"
+    assert plays[1].result("Copy").result["method"]["chosen"] == "hybrid_sync"
     assert host.run(f"find {there} -name '.migration-assistant*'").stdout == ""
     assert job_processes(host) == []
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_every_method_carries_everything(bed: Bed, tmp_path: Path, direction: str) -> None:
+    host = bed.host(f"methods-{direction}")
+    here, there = tmp_path / "tree", "/srv/tree"
+    make_mixed(here if direction == "push" else there, None if direction == "push" else host)
+    for method in ("direct_copy", "chunked_transfer", "archive_transfer", "hybrid_sync"):
+        source, destination = (str(here), "/srv/copy") if direction == "push" else (there, str(tmp_path / "copy"))
+        playbook = sync(
+            source=source,
+            destination=f"{destination}-{method}",
+            direction=direction,
+            method=method,
+            chunk_size="256KB",
+            verify=True,
+        )
+        ends = [source, f"root@{host.address}:{destination}-{method}"]
+        if direction == "pull":
+            ends = [f"root@{host.address}:{there}", f"{destination}-{method}"]
+        for changed in (True, False):
+            played = bed.play(playbook, bed.inventory([host], user="root"))
+            assert played.code == 0, played.output
+            copied_tree = played.result("Copy")
+            assert (copied_tree.changed, copied_tree.result["method"]["chosen"]) == (changed, method)
+        assert copied_tree.result["performance"]["bytes_transferred"] == 0
+        assert_same(bed, *ends)
 
 
 def test_the_password_on_the_way_is_seen_nowhere(bed: Bed, tmp_path: Path) -> None:

@@ -13,7 +13,11 @@ from .preflight import FileSyncError
 
 Choice = t.Dict[str, t.Any]
 
+METHODS = ("auto", "direct_copy", "chunked_transfer", "concurrent_chunks", "archive_transfer", "hybrid_sync")
+# Those that copy the chunks of a large file at the same time.
+IN_CHUNKS = ("chunked_transfer", "hybrid_sync")
 _ALIASES = {"concurrent_chunks": "chunked_transfer"}
+_FOR_THE_WIRE = ("archive_transfer", "hybrid_sync")
 _PARAMETERS: t.Dict[str, t.Dict[str, t.Any]] = {
     "direct_copy": {"parallel_files": 8},
     "chunked_transfer": {"chunk_size": "50MB", "parallel_chunks": 4},
@@ -69,12 +73,14 @@ def method_of(wanted: str, scope: str) -> t.Dict[str, str]:
     """The method that the option ``method`` asks for, as {chosen, reason}. scope: local or remote."""
     if wanted == "auto":
         if scope == "remote":
-            reason = "over several connections, small files in a row and large ones in chunks"
-            return {"chosen": "chunked_transfer", "reason": reason}
+            return {
+                "chosen": "hybrid_sync",
+                "reason": "small files in a row and large ones in chunks, between two hosts",
+            }
         return {"chosen": "direct_copy", "reason": "both directories are on the same host"}
     chosen = _ALIASES.get(wanted, wanted)
-    if chosen not in ("direct_copy", "chunked_transfer"):
-        allowed = "give auto, direct_copy, chunked_transfer or concurrent_chunks"
+    if scope == "local" and chosen in _FOR_THE_WIRE:
+        allowed = "it is for two hosts, and both directories are on one; give auto, direct_copy or chunked_transfer"
         raise FileSyncError("method", wanted, allowed)
     return {"chosen": chosen, "reason": "the task says method: %s" % wanted}
 

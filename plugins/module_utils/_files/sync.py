@@ -23,7 +23,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "destination": {"type": "path", "required": True},
     "method": {
         "type": "str",
-        "choices": ["auto", "direct_copy", "chunked_transfer", "concurrent_chunks"],
+        "choices": list(method.METHODS),
         "default": "auto",
     },
     "compare": {"type": "str", "choices": ["quick", "checksum"], "default": "quick"},
@@ -91,6 +91,8 @@ def plan(
     if elsewhere is not None:
         url = far.parse_url(elsewhere, params[elsewhere])
         there["far"] = far.parameters(params, elsewhere, reach(url) if url is not None else reached or {})
+        if chosen["chosen"] == "archive_transfer" and params["compression"] == "auto":
+            there["far"]["compression"] = "zstd"
     return {
         "source": source,
         "destination": destination,
@@ -104,7 +106,7 @@ def plan(
         "one_file_system": params["one_file_system"],
         "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
         "parallel_files": params["parallel_files"],
-        "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] == "chunked_transfer" else 1,
+        "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] in method.IN_CHUNKS else 1,
         "resume": params["resume"],
         "sync_frequency": params["sync_frequency"],
         **amounts,

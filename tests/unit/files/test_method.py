@@ -87,6 +87,13 @@ def test_method_on_one_host(wanted: str, chosen: str) -> None:
     assert method_of(wanted, "local")["chosen"] == chosen
 
 
-def test_method_that_needs_a_wire() -> None:
-    with pytest.raises(FileSyncError, match="archive_transfer"):
-        method_of("archive_transfer", "local")
+@pytest.mark.parametrize("wanted", ["archive_transfer", "hybrid_sync"])
+def test_method_that_needs_a_wire(wanted: str) -> None:
+    message = f"method: '{wanted}': it is for two hosts, and both directories are on one; give auto"
+    with pytest.raises(FileSyncError, match=message):
+        method_of(wanted, "local")
+    assert method_of(wanted, "remote")["chosen"] == wanted
+
+
+def test_method_between_two_hosts() -> None:
+    assert method_of("auto", "remote")["chosen"] == "hybrid_sync"

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Transfers between two hosts that are stopped or lose their connection: they go on, in the same run or the next."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from .executors import Executor, run
+from .test_file_sync_resumed import SIZE, Pair, go_on, pair, parameters, recorded
+from .trees import rsync_differences, temporaries
+
+__all__ = ["pair"]  # a fixture
+
+
+@pytest.mark.parametrize("executor", ["pull", "push"])
+def test_between_two_hosts(executor: Executor, pair: Pair) -> None:
+    stopped = run(executor, "file_sync", parameters(*pair, bandwidth_limit=SIZE // 2), timeout=1)
+    assert stopped.terminal["code"] == "timeout", stopped.terminal
+    go_on(executor, pair, recorded(pair[1]))
+
+
+@pytest.mark.parametrize("executor", ["pull", "push"])
+@pytest.mark.parametrize("hit", [1, 4])
+def test_between_two_hosts_after_the_end_with_the_destination_was_killed(
+    executor: Executor, hit: int, pair: Pair, failing_engine: Path
+) -> None:
+    env = {"MIGRATION_FAILPOINT": f"file_sync.range_recorded:{hit}"}
+    killed = run(executor, "file_sync", parameters(*pair), engine=failing_engine, env=env)
+    assert killed.code == -signal.SIGKILL or killed.terminal["code"] == "unreachable"
+    assert recorded(pair[1]) >= hit
+    go_on(executor, pair, hit)
+
+
+@pytest.mark.parametrize("executor", ["pull", "push"])
+def test_between_two_hosts_after_the_end_with_the_source_was_killed(
+    executor: Executor, pair: Pair, failing_engine: Path
+) -> None:
+    # Pieces are asked for ahead: the sixth is not sent while the first ones are written.
+    env = {"MIGRATION_FAILPOINT": "serve.content:6"}
+    killed = run(executor, "file_sync", parameters(*pair, bandwidth_limit=SIZE // 2), engine=failing_engine, env=env)
+    assert killed.code == -signal.SIGKILL or killed.terminal["code"] == "unreachable"
+    found = recorded(pair[1])
+    if found:
+        go_on(executor, pair, found)
+    else:
+        assert temporaries(pair[1]) == []
+
+
+def dying(engine: Path, failing: Path, failpoint: str, deaths: int, counted: Path) -> list[str]:
+    """A command for the other end, whose first processes die at the failpoint."""
+    script = (
+        f'echo >> "{counted}"; if [ "$(wc -l < "{counted}")" -le {deaths} ]; then'
+        f' MIGRATION_FAILPOINT="{failpoint}" exec "{failing}" serve; else exec "{engine}" serve; fi'
+    )
+    return ["sh", "-c", script]
+
+
+@pytest.mark.parametrize(
+    ("executor", "failpoint"),
+    [("pull", "serve.content:9"), ("push", "file_sync.range_recorded:5"), ("push", "file_sync.renamed:1")],
+)
+def test_a_lost_connection_is_made_anew(
+    executor: Executor, failpoint: str, pair: Pair, engine: Path, failing_engine: Path, tmp_path: Path
+) -> None:
+    command = dying(engine, failing_engine, failpoint, 1, tmp_path / "deaths")
+    far = {"command": command, "name": "there", "retries": 2, "connections": 1}
+    done = run(executor, "file_sync", parameters(*pair, far=far, bandwidth_limit=SIZE))
+    assert done.terminal["event"] == "result", done.terminal
+    lost = [event for event in done.warnings if event["code"] == "connection_lost"]
+    assert [event["message"].rpartition("; ")[2] for event in lost] == ["trying again in 1s"]
+    assert done.terminal["performance"]["retry_count"] == 1
+    assert rsync_differences(*pair) == ""
+    assert temporaries(pair[1]) == []
+    if executor == "pull":
+        # What both tries did, and what there is.
+        assert done.statistics["files_copied"] == done.statistics["files_total"] == 2
+        assert done.statistics["files_unchanged"] == 0
+    assert run(executor, "file_sync", parameters(*pair)).changes == []
+
+
+@pytest.mark.parametrize(
+    ("executor", "failpoint"), [("pull", "serve.content:2"), ("push", "file_sync.range_recorded:1")]
+)
+def test_a_connection_that_is_lost_each_time_ends_the_job(
+    executor: Executor, failpoint: str, pair: Pair, engine: Path, failing_engine: Path, tmp_path: Path
+) -> None:
+    command = dying(engine, failing_engine, failpoint, 9, tmp_path / "deaths")
+    far = {"command": command, "name": "there", "retries": 1, "connections": 1}
+    done = run(executor, "file_sync", parameters(*pair, far=far))
+    assert (done.terminal["event"], done.terminal["code"]) == ("error", "unreachable")
+    assert done.terminal["message"].startswith("the connection to there was lost")
+    assert done.terminal["resumable"]
+    assert len((tmp_path / "deaths").read_text()) == 2
+
+
+def test_what_cannot_be_reached_in_the_first_place_is_not_tried_again(pair: Pair) -> None:
+    far = {"command": ["sh", "-c", "echo no way >&2; exit 255"], "name": "there", "retries": 9}
+    done = run("pull", "file_sync", parameters(*pair, far=far))
+    assert done.terminal["message"] == "unable to reach there: no way"
+    assert done.warnings == []
