@@ -125,6 +125,14 @@ options:
         of all. A host that cannot be reached in the first place fails the task at once.
     type: int
     default: 5
+  numeric_ids:
+    description:
+      - >-
+        Between two hosts users and groups count as the same by their names, as for C(rsync), in access control lists
+        too. One whose name the other host does not know keeps its number. With V(true) all keep their numbers, as a
+        tree needs it that is the root of another system.
+    type: bool
+    default: false
   ssh_options:
     description:
       - Options of C(ssh_config), such as C(Compression), for the connections between two hosts, before all others.
@@ -225,11 +233,11 @@ options:
         type: bool
         default: true
       owner:
-        description: Owners, by number. Needs root; otherwise left out, with a notice.
+        description: Owners; between two hosts see O(numeric_ids). Needs root; otherwise left out, with a notice.
         type: bool
         default: true
       group:
-        description: Groups, by number.
+        description: Groups; between two hosts see O(numeric_ids).
         type: bool
         default: true
       hard_links:

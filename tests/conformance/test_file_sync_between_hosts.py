@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import collections
 import os
+import pwd
 import signal
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -141,3 +143,63 @@ def test_either_end_killed_at_every_phase(
             assert rsync_differences(*pair) == "", where
             assert temporaries(pair[1]) == [], where
             assert run(executor, "file_sync", parameters(*pair)).changes == [], where
+
+
+def other_users(path: Path) -> list[str]:
+    """Words before a command that make daemon, and the group of that name, have the number 4321."""
+    for name in ("passwd", "group"):
+        lines = Path("/etc", name).read_text(encoding="utf-8").splitlines()
+        fields = [
+            ["daemon", "x", "4321", *line.split(":")[3:]] if line.startswith("daemon:") else [line] for line in lines
+        ]
+        (path / name).write_text("".join(":".join(line) + "\n" for line in fields), encoding="utf-8")
+    mounts = " && ".join(f"mount --bind '{path / name}' /etc/{name}" for name in ("passwd", "group"))
+    return ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+
+
+def owners(root: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_uid, path.stat().st_gid) for path in sorted(root.iterdir())}
+
+
+def access_list(path: Path) -> str:
+    done = subprocess.run(["getfacl", "-cnE", path], check=True, capture_output=True, text=True)
+    return " ".join(done.stdout.split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+@sides
+def test_owners_are_the_same_by_their_names(executor: Executor, tmp_path: Path, engine: Path) -> None:
+    here, there = pwd.getpwnam("daemon").pw_uid, 4321
+    at_source, at_destination = (there, here) if executor == "pull" else (here, there)
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    for name, owner in {"file": at_source, "unknown": 55_555, "root": 0}.items():
+        write(source / name)
+        os.chown(source / name, owner, owner)
+    (source / "directory").mkdir()
+    os.chown(source / "directory", at_source, 0)
+    (source / "link").symlink_to("file")
+    subprocess.run(["setfacl", "-m", f"u:{at_source}:rw,g:55555:r", source / "file"], check=True)
+    settle(source)
+    far = {"command": [*other_users(tmp_path), str(engine), "serve"]}
+    wanted = {"source": str(source), "destination": str(destination), "far": far}
+    check = run(executor, "file_sync", wanted, dry_run=True)
+    done = run(executor, "file_sync", wanted)
+    assert done.terminal["event"] == "result", done.terminal
+    assert sorted(map(str, check.changes)) == sorted(map(str, done.changes))
+    assert owners(destination) == {
+        "directory": (at_destination, 0),
+        "file": (at_destination, at_destination),
+        "link": (at_destination, at_destination),
+        "root": (0, 0),
+        "unknown": (55_555, 55_555),
+    }
+    wanted_list = f"user::rw- user:{at_destination}:rw- group::r-- group:55555:r-- mask::rw- other::r--"
+    assert access_list(destination / "file") == wanted_list
+    assert run(executor, "file_sync", wanted).changes == []
+    # By their numbers they are others.
+    numeric = {**wanted, "far": {**far, "numeric_ids": True}}
+    changed = run(executor, "file_sync", numeric)
+    assert {event["path"] for event in changed.changes} >= {"file", "directory"}
+    assert owners(destination) == owners(source)
+    assert access_list(destination / "file") == access_list(source / "file")
+    assert run(executor, "file_sync", numeric).changes == []

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"migration.assistant/engine/internal/far"
+	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/origin"
 	"migration.assistant/engine/internal/wire"
@@ -22,6 +23,7 @@ type farParameters struct {
 	lockTimeout time.Duration // for another job that writes to the destination
 	retries     int           // after a lost connection
 	connected   bool          // there was a connection once
+	numericIDs  bool          // owners are the same by their numbers
 }
 
 func readFarParameters(parameters *wire.Object) farParameters {
@@ -44,6 +46,7 @@ func readFarParameters(parameters *wire.Object) farParameters {
 			Level: int(object.Integer("compression_level", 0, 0, 22)),
 		},
 		lockTimeout: asDuration("lock_timeout"),
+		numericIDs:  object.Bool("numeric_ids", false),
 		retries:     int(object.Integer("retries", 0, 0, 1000)),
 	}
 	// This end notices first, so that it can say what happened.
@@ -88,7 +91,11 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 	}
 	source.isSeenFromHere = peer.Machine != "" && peer.Machine == far.Machine()
 	var err error
-	source.root, err = origin.OpenFar(peer, parameters.source, parameters.preserve.xattrs, parameters.far.compression)
+	source.root, err = origin.OpenFar(peer, parameters.source, origin.Wanted{
+		Attributes:  parameters.preserve.xattrs,
+		Numeric:     parameters.far.numericIDs || source.isSeenFromHere || !fsys.KeepsOwners,
+		Compression: parameters.far.compression,
+	})
 	if err != nil {
 		err = source.explain(err)
 		source.close()

@@ -21,6 +21,7 @@ type answerer struct {
 	to             *far.Writer
 	root           fsys.Directory
 	withAttributes bool
+	names          namer
 	lister         fsys.Lister
 	path           string // of directory
 	directory      fsys.Directory
@@ -33,7 +34,7 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	if err != nil {
 		return err
 	}
-	withAttributes, err := a.from.ReadByte()
+	wanted, err := a.from.ReadByte()
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,8 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	if err != nil {
 		return err
 	}
-	a.withAttributes = withAttributes == 1
+	a.withAttributes = wanted&wantAttributes != 0
+	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
 	a.root, pace, err = s.root(path, far.Compression{Codec: codec, Level: int(level)})
 	a.to = far.NewWriter(stream, pace)
@@ -130,12 +132,12 @@ func (a *answerer) list(path string) error {
 	if err := a.to.Byte(answerGood); err != nil {
 		return err
 	}
-	if err := sendStat(a.to, &stat); err != nil {
+	if err := a.names.sendStat(a.to, &stat); err != nil {
 		return err
 	}
 	if a.withAttributes {
 		attributes, failed := opened.Handle().Attributes()
-		if err := sendAttributes(a.to, attributes, failed); err != nil {
+		if err := a.names.sendAttributes(a.to, attributes, failed); err != nil {
 			return err
 		}
 	}
@@ -164,7 +166,7 @@ func (a *answerer) entry(parent fsys.Directory, path, name string) error {
 	if err := a.to.Byte(answerGood); err != nil {
 		return err
 	}
-	if err := sendStat(a.to, &stat); err != nil {
+	if err := a.names.sendStat(a.to, &stat); err != nil {
 		return err
 	}
 	switch {
@@ -181,7 +183,7 @@ func (a *answerer) entry(parent fsys.Directory, path, name string) error {
 		return nil
 	}
 	attributes, failed := parent.EntryAttributes(name)
-	return sendAttributes(a.to, attributes, failed)
+	return a.names.sendAttributes(a.to, attributes, failed)
 }
 
 // file answers questions about the content of a file, which must still be the one that was listed.
@@ -206,7 +208,7 @@ func (a *answerer) file(question byte, path string) error {
 	if err := a.to.Byte(answerGood); err != nil {
 		return err
 	}
-	if err := sendStat(a.to, &stat); err != nil {
+	if err := a.names.sendStat(a.to, &stat); err != nil {
 		return err
 	}
 	return a.content(file, &stat, int64(values[2]), int64(values[3]))
@@ -315,7 +317,7 @@ func (a *answerer) endPart(file fsys.File, sum uint32) error {
 	if err := a.to.Uint(uint64(sum)); err != nil {
 		return err
 	}
-	return sendStat(a.to, &now)
+	return a.names.sendStat(a.to, &now)
 }
 
 func (a *answerer) digest(file fsys.File, size int64) error {

@@ -228,7 +228,7 @@ func (c *content) open() error {
 		return err
 	}
 	var err error
-	c.stat, err = readStat(stream.from)
+	c.stat, err = c.fetcher.tree.owners.readStat(stream.from)
 	c.opened = true
 	return lost(err)
 }
@@ -303,7 +303,7 @@ func (c *content) parts(take func(data []byte, offset int64) error, hole func(in
 			if err != nil {
 				return lost(err)
 			}
-			if c.stat, err = readStat(from); err != nil {
+			if c.stat, err = c.fetcher.tree.owners.readStat(from); err != nil {
 				return lost(err)
 			}
 			if failed == nil && uint32(expected) != sum {

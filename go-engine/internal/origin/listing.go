@@ -65,11 +65,11 @@ func (l *listing) read(s *stream) error {
 	}
 	from := s.from
 	var err error
-	if l.stat, err = readStat(from); err != nil {
+	if l.stat, err = l.tree.owners.readStat(from); err != nil {
 		return lost(err)
 	}
-	if l.tree.withAttributes {
-		if l.attributes, l.failed, err = readAttributes(from); err != nil {
+	if l.tree.wanted.Attributes {
+		if l.attributes, l.failed, err = l.tree.owners.readAttributes(from); err != nil {
 			return lost(err)
 		}
 	}
@@ -106,7 +106,7 @@ func (l *listing) readEntry(from *far.Reader, into *entry) error {
 		return err
 	}
 	var err error
-	if into.stat, err = readStat(from); err != nil {
+	if into.stat, err = l.tree.owners.readStat(from); err != nil {
 		return err
 	}
 	switch {
@@ -119,9 +119,9 @@ func (l *listing) readEntry(from *far.Reader, into *entry) error {
 		}
 		into.target, err = from.Text(longestName)
 		return err
-	case into.stat.IsDirectory() || !l.tree.withAttributes:
+	case into.stat.IsDirectory() || !l.tree.wanted.Attributes:
 		return nil
 	}
-	into.attributes, into.failed, err = readAttributes(from)
+	into.attributes, into.failed, err = l.tree.owners.readAttributes(from)
 	return err
 }

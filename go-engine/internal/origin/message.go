@@ -20,6 +20,12 @@ const (
 	askDigest = 'D' // the SHA-256 of a file's first bytes
 )
 
+// What a stream is to tell of each entry, as bits.
+const (
+	wantAttributes = 1 << iota
+	wantNames
+)
+
 // Failures, and what else an answer may begin with.
 const (
 	answerGood byte = iota
@@ -115,7 +121,7 @@ func lost(err error) error {
 }
 
 // sendStat sends what an entry is.
-func sendStat(to *far.Writer, stat *fsys.Stat) error {
+func (n *namer) sendStat(to *far.Writer, stat *fsys.Stat) error {
 	d := stat.Details()
 	sparse := uint64(0)
 	if d.Sparse {
@@ -123,9 +129,14 @@ func sendStat(to *far.Writer, stat *fsys.Stat) error {
 	}
 	for _, value := range [...]uint64{
 		uint64(d.Type)>>12<<1 | sparse, uint64(d.Permissions), uint64(d.Size), uint64(d.Modified.Nanoseconds),
-		uint64(d.User), uint64(d.Group), d.Links, d.Identity.Device, d.Identity.Number,
+		d.Links, d.Identity.Device, d.Identity.Number,
 	} {
 		if err := to.Uint(value); err != nil {
+			return err
+		}
+	}
+	for _, one := range [...]owner{{false, d.User}, {true, d.Group}} {
+		if err := n.send(to, one); err != nil {
 			return err
 		}
 	}
@@ -138,8 +149,8 @@ func sendStat(to *far.Writer, stat *fsys.Stat) error {
 	return to.Uint(uint64(d.Minor))
 }
 
-func readStat(from *far.Reader) (fsys.Stat, error) {
-	var values [9]uint64
+func (o *owners) readStat(from *far.Reader) (fsys.Stat, error) {
+	var values [7]uint64
 	for index := range values {
 		var err error
 		if values[index], err = from.Uint(); err != nil {
@@ -148,8 +159,14 @@ func readStat(from *far.Reader) (fsys.Stat, error) {
 	}
 	d := fsys.Details{
 		Type: fsys.Type(values[0] >> 1 << 12), Sparse: values[0]&1 == 1, Permissions: uint32(values[1]) & 0o7777,
-		Size: int64(values[2]), User: uint32(values[4]), Group: uint32(values[5]), Links: values[6],
-		Identity: fsys.Identity{Device: values[7], Number: values[8]},
+		Size: int64(values[2]), Links: values[4], Identity: fsys.Identity{Device: values[5], Number: values[6]},
+	}
+	var err error
+	if d.User, err = o.read(from, false); err != nil {
+		return fsys.Stat{}, err
+	}
+	if d.Group, err = o.read(from, true); err != nil {
+		return fsys.Stat{}, err
 	}
 	seconds, err := from.Int()
 	if err != nil {
@@ -174,7 +191,7 @@ func readStat(from *far.Reader) (fsys.Stat, error) {
 }
 
 // sendAttributes sends extended attributes, or why there are none.
-func sendAttributes(to *far.Writer, attributes fsys.Attributes, failed error) error {
+func (n *namer) sendAttributes(to *far.Writer, attributes fsys.Attributes, failed error) error {
 	if failed != nil {
 		return sendFailure(to, failed)
 	}
@@ -192,11 +209,14 @@ func sendAttributes(to *far.Writer, attributes fsys.Attributes, failed error) er
 			return err
 		}
 	}
-	return nil
+	if len(attributes) == 0 {
+		return nil
+	}
+	return n.sendLists(to, attributes)
 }
 
 // readAttributes reads them; failed is what the other host could not do, err what this one cannot.
-func readAttributes(from *far.Reader) (attributes fsys.Attributes, failed, err error) {
+func (o *owners) readAttributes(from *far.Reader) (attributes fsys.Attributes, failed, err error) {
 	if err := readAnswer(from); err != nil {
 		var told *failure
 		if errors.As(err, &told) {
@@ -220,5 +240,5 @@ func readAttributes(from *far.Reader) (attributes fsys.Attributes, failed, err e
 		}
 		attributes[name] = value
 	}
-	return attributes, nil, nil
+	return attributes, nil, o.readLists(from, attributes)
 }

@@ -28,14 +28,14 @@ type Opener interface {
 
 // Tree is a tree on another host.
 type Tree struct {
-	peer           Opener
-	path           string
-	withAttributes bool
-	compression    far.Compression
-	wanted         chan *listing
-	ended          chan struct{}
-	ending         sync.Once
-	listing        sync.WaitGroup
+	peer    Opener
+	path    string
+	wanted  Wanted
+	owners  owners
+	asked   chan *listing
+	ended   chan struct{}
+	ending  sync.Once
+	listing sync.WaitGroup
 
 	mutex    sync.Mutex
 	ahead    map[string]*listing
@@ -44,12 +44,21 @@ type Tree struct {
 	err      error
 }
 
-// OpenFar opens the root of a tree on another host. withAttributes says that extended attributes are wanted, compression
-// how the contents come. Its error is a Failure, or far.ErrLost.
-func OpenFar(peer Opener, path string, withAttributes bool, compression far.Compression) (Directory, error) {
+// Wanted says what is wanted of a tree on another host.
+type Wanted struct {
+	// Attributes are extended ones.
+	Attributes bool
+	// Numeric says that users and groups are the same by their numbers, not by their names.
+	Numeric bool
+	// Compression is how contents come.
+	Compression far.Compression
+}
+
+// OpenFar opens the root of a tree on another host. Its error is a Failure, or far.ErrLost.
+func OpenFar(peer Opener, path string, wanted Wanted) (Directory, error) {
 	t := &Tree{
-		peer: peer, path: path, withAttributes: withAttributes, compression: compression,
-		wanted: make(chan *listing, mostAhead), ended: make(chan struct{}), ahead: map[string]*listing{},
+		peer: peer, path: path, wanted: wanted, owners: owners{numeric: wanted.Numeric},
+		asked: make(chan *listing, mostAhead), ended: make(chan struct{}), ahead: map[string]*listing{},
 	}
 	first, err := t.stream()
 	if err != nil {
@@ -92,19 +101,22 @@ func (t *Tree) stream() (*stream, error) {
 		return nil, err
 	}
 	s := &stream{Closer: opened, to: far.NewWriter(opened, nil), from: far.NewReader(opened)}
-	attributes := byte(0)
-	if t.withAttributes {
-		attributes = 1
+	bits := byte(0)
+	if t.wanted.Attributes {
+		bits |= wantAttributes
+	}
+	if !t.wanted.Numeric {
+		bits |= wantNames
 	}
 	err = s.to.Text(t.path)
 	if err == nil {
-		err = s.to.Byte(attributes)
+		err = s.to.Byte(bits)
 	}
 	if err == nil {
-		err = s.to.Text(t.compression.Codec)
+		err = s.to.Text(t.wanted.Compression.Codec)
 	}
 	if err == nil {
-		err = s.to.Int(int64(t.compression.Level))
+		err = s.to.Int(int64(t.wanted.Compression.Level))
 	}
 	if err != nil {
 		_ = opened.Close()
@@ -145,7 +157,7 @@ func (t *Tree) Prefetch(path string) bool {
 	}
 	l := &listing{tree: t, path: path, arrived: make(chan struct{}), ahead: true}
 	select {
-	case t.wanted <- l:
+	case t.asked <- l:
 		t.ahead[path] = l
 		return true
 	default:
@@ -162,7 +174,7 @@ func (t *Tree) open(path string) (Directory, error) {
 	if !asked {
 		l = &listing{tree: t, path: path, arrived: make(chan struct{})}
 		select {
-		case t.wanted <- l:
+		case t.asked <- l:
 		case <-t.ended:
 			return Directory{}, t.failure()
 		}
@@ -210,7 +222,7 @@ func (t *Tree) list(s *stream) {
 		select {
 		case <-t.ended:
 			return
-		case l := <-t.wanted:
+		case l := <-t.asked:
 			if err := t.ask(s, l.path); err != nil {
 				t.fail(err)
 				return

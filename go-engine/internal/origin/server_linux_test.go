@@ -57,7 +57,7 @@ func offered(t *testing.T) (server *Server, root string) {
 
 func TestNothingButTheOfferIsServed(t *testing.T) {
 	server, root := offered(t)
-	directory, err := OpenFar(direct{server}, root, true, far.Compression{Codec: "none"})
+	directory, err := OpenFar(direct{server}, root, Wanted{Attributes: true, Numeric: true, Compression: far.Compression{Codec: "none"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func askForContent(directory Directory, root, path string) error {
 
 func TestAnotherRootIsRefused(t *testing.T) {
 	server, root := offered(t)
-	_, err := OpenFar(direct{server}, filepath.Dir(root), true, far.Compression{Codec: "none"})
+	_, err := OpenFar(direct{server}, filepath.Dir(root), Wanted{Attributes: true, Numeric: true, Compression: far.Compression{Codec: "none"}})
 	var failure *wire.Failure
 	if !errors.As(err, &failure) || failure.Code != wire.BadJob {
 		t.Errorf("the directory above can be opened: %v", err)

@@ -27,6 +27,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "read_timeout": {"type": "float", "default": 60},
     "keep_alive_interval": {"type": "int", "default": 15},
     "retries": {"type": "int", "default": 5},
+    "numeric_ids": {"type": "bool", "default": False},
     "ssh_options": {"type": "dict", "default": {}},
     # What the action plugin asks its connection for; not an option of the user.
     "_far_password": {"type": "str", "no_log": True},
@@ -99,6 +100,7 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
         "read_timeout": params["read_timeout"],
         "keep_alive_interval": params["keep_alive_interval"],
         "retries": params["retries"],
+        "numeric_ids": params["numeric_ids"],
         "lock_timeout": params.get("lock_timeout") or 0,
         "compression": params["compression"],
         "compression_level": _level(params["compression"], params["compression_level"]),

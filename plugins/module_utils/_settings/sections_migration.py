@@ -43,6 +43,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "max_connections",
         "max_delete",
         "method",
+        "numeric_ids",
         "on_vanished",
         "one_file_system",
         "parallel_chunks",
