@@ -36,8 +36,11 @@ notes:
     the engine is sent to the memory of a Linux host that lacks it. The managed host of a C(ssh://) URL must have it
     already, for which the module M(migration.assistant.engine) can be used.
   - >-
-    If a connection is lost the task fails with RV(error_code) V(unreachable), and a rerun goes on from the files that
-    have arrived.
+    If a connection is lost it is made anew, see O(retries). When that does not help the task fails with RV(error_code)
+    V(unreachable), and a rerun goes on from what has arrived.
+  - >-
+    In check mode the notice V(room_short) tells by how much the file system of O(destination) is too small, in bytes or
+    in files. Files with holes are left out of that, and so is what is mounted in O(destination).
 author:
   - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:

@@ -380,3 +380,50 @@ def test_a_disk_without_room_for_entries_says_so(executor: Executor, namespace: 
     assert done.terminal["message"] == (
         f"the destination has no room left: {1 << 20} bytes are free, no further entry can be made"
     )
+
+
+# What a check says of the room
+
+
+def test_a_check_tells_what_there_is_no_room_for(namespace: Namespace, tmp_path: Path) -> None:
+    seen = []
+    for executor in EXECUTORS:
+        source, destination = under(tmp_path / executor)
+        inside = namespace.mount_memory(destination, "size=1m,nr_inodes=20")
+        for number in range(30):
+            write(source / f"sub-{number % 3}" / str(number), b"x" * 50_000)
+        write(source / "replaced", b"x" * 500_000)
+        write(inside / "replaced", b"y" * 400_000)
+        (source / "link").symlink_to("replaced")
+        settle(source)
+        wanted = {**paths(source, destination), "parallel_files": 1}
+        check = run(executor, "file_sync", wanted, prefix=namespace.prefix, dry_run=True)
+        assert check.terminal["event"] == "result"
+        messages = [event["message"] for event in check.warnings if event["code"] == "room_short"]
+        seen.append(messages)
+        done = run(executor, "file_sync", wanted, prefix=namespace.prefix)
+        assert done.terminal["code"] == "disk_full"
+        # With some of it left out there is room, and nothing is told.
+        fits = {**wanted, "filters": [{"action": "exclude", "regex": "sub-[12](/.*)?"}]}
+        for name in os.listdir(inside):
+            if name.startswith("sub-"):
+                subprocess.run(["rm", "-r", inside / name], check=True)
+        check = run(executor, "file_sync", fits, prefix=namespace.prefix, dry_run=True)
+        assert check.warnings == []
+        assert run(executor, "file_sync", fits, prefix=namespace.prefix).terminal["event"] == "result"
+    needed, entries = seen[0]
+    assert needed.startswith("the run would need 1600000 bytes more, and ")
+    assert entries.startswith("the run would make 34 entries, and there is room for ")
+    assert seen[0] == seen[1]
+
+
+@executors
+def test_a_check_of_a_new_destination_looks_at_the_room_above(
+    executor: Executor, namespace: Namespace, tmp_path: Path
+) -> None:
+    source, disk = under(tmp_path)
+    namespace.mount_memory(disk, "size=1m")
+    write(source / "large", b"x" * 2_000_000)
+    check = run(executor, "file_sync", paths(source, disk / "new" / "deep"), prefix=namespace.prefix, dry_run=True)
+    [warning] = check.warnings
+    assert warning["message"] == "the run would need 2000000 bytes more, and 1048576 are free"

@@ -240,6 +240,9 @@ func (w *worker) reportMadeDirectory(d *directory, existing *fsys.Stat, oldTarge
 	policy := w.job.policy
 	if w.job.DryRun {
 		policy.noteOwner(&d.sourceStat)
+		if d.parent != nil {
+			w.noteNeed(&place{directory: d.parent, present: existing != nil}, 0)
+		}
 	}
 	if existing == nil {
 		w.job.report("create", &d.sourceStat, d.path, nil, policy.describeCreation(&d.sourceStat, ""))

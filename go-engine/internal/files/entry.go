@@ -113,6 +113,7 @@ func (w *worker) syncSymlink(at *place, source *fsys.Stat) error {
 		policy.noteOwner(source)
 	}
 	w.counters.SymlinksCreated++
+	w.noteNeed(at, 0)
 	w.reportMade(at, source, target)
 	return nil
 }
@@ -210,6 +211,7 @@ func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
 		}
 	}
 	w.counters.SpecialsCreated++
+	w.noteNeed(at, 0)
 	w.reportMade(at, source, "")
 	return nil
 }

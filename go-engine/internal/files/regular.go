@@ -202,6 +202,7 @@ func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error 
 		if w.isResumable(source) {
 			resumed = w.resumedBytes(at, source)
 		}
+		w.noteContent(at, source, resumed)
 	} else {
 		if err := w.copyOpened(at, file, source); err != nil {
 			return withNeed(unable("write the destination", err), source.Size())

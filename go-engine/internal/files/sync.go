@@ -115,6 +115,9 @@ func (j *syncJob) run() error {
 	}
 	j.restoreTouched()
 	j.flushAtEnd()
+	if j.DryRun && err == nil {
+		j.warnOfRoom()
+	}
 	if failed := j.state(); failed != nil {
 		return failed
 	}

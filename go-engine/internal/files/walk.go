@@ -36,6 +36,7 @@ type worker struct {
 	random   *rand.PCG
 	opened   map[string]*directory // for the phases after the walk
 	fetcher  *origin.Fetcher       // of a source on another host, once it was needed
+	need     need                  // in a dry run
 }
 
 func (j *syncJob) newWorker() *worker {

@@ -9,5 +9,5 @@ func roomOf(fd int) (Room, error) {
 	if err := unix.Fstatfs(fd, &stat); err != nil {
 		return Room{}, err
 	}
-	return Room{Bytes: stat.Bavail * uint64(stat.Bsize), NoEntries: stat.Files > 0 && stat.Ffree == 0}, nil
+	return newRoom(stat.Bavail*uint64(stat.Bsize), stat.Files, stat.Ffree), nil
 }

@@ -9,6 +9,5 @@ func roomOf(fd int) (Room, error) {
 	if err := unix.Fstatfs(fd, &stat); err != nil {
 		return Room{}, err
 	}
-	// Some file systems make room for entries as they need it, and tell that there are none at all.
-	return Room{Bytes: stat.Bavail * uint64(stat.Frsize), NoEntries: stat.Files > 0 && stat.Ffree == 0}, nil
+	return newRoom(stat.Bavail*uint64(stat.Frsize), stat.Files, stat.Ffree), nil
 }

@@ -127,6 +127,9 @@ class Directories:
 
     def report_made(self, worker: Worker, directory: Directory) -> None:
         worker.counters.directories_created += 1
+        parent = directory.parent
+        if self._session.dry_run and parent is not None and self._session.is_in_destination(parent.destination):
+            worker.needed_entries += directory.existing is None
         if directory.existing is None:
             after = self._metadata.creation(directory.info)
             self._context.change("create", "directory", directory.event_path, None, after)

@@ -19,7 +19,7 @@ from .directories import Directory
 from .filters import check_filter
 from .links import Latecomers, by_path
 from .measure import Measure
-from .roots import Roots
+from .roots import Roots, nearest_existing
 from .session import Session
 from .walk import Handlers, Walk
 from .workers import Pool, Worker
@@ -116,6 +116,8 @@ class _Synchronization:
                 self._flush()
             raise
         self._flush()
+        if self._context.dry_run:
+            self._session.warn_of_room(nearest_existing(self._context.parameters["destination"]))
 
     def _flush(self) -> None:
         if self._context.changes:

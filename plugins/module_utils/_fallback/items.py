@@ -107,6 +107,12 @@ class Handler:
             before, after = self.metadata.replacement(item.info, item.existing, item.target, item.old_target)
             self.context.change("update", kind(item.info.st_mode), text(item.path), before, after)
 
+    def note_need(self, worker: Worker, item: Item, size: int = 0) -> None:
+        """Count in a dry run what the entry would take. What is mounted in the destination has room of its own."""
+        if self.session.dry_run and self.session.is_in_destination(item.place.destination):
+            worker.needed_bytes += size
+            worker.needed_entries += item.existing is None
+
 
 def add_xattrs(before: Attributes, after: Attributes, wanted: Xattrs, current: Xattrs) -> None:
     """Add the names of differing attributes to the two sides of an event."""

@@ -14,6 +14,7 @@ from typing import Optional, Tuple
 from . import partial, tree, xattrs
 from ._errors import ItemError, JobError
 from .compare import same_content
+from .copy import is_sparse
 from .items import Handler, Item, put_in_place, read_old_target
 from .session import step
 from .tree import text
@@ -121,8 +122,10 @@ class Files(Handler):
                 raise step("write the destination", error, item.info.st_size) from error
             finally:
                 os.close(source)
-        if self.session.dry_run and self._is_resumable(item):
-            resumed = self._resumed_bytes(item)
+        if self.session.dry_run:
+            if self._is_resumable(item):
+                resumed = self._resumed_bytes(item)
+            self.note_need(worker, item, self._content_need(item, resumed))
         worker.tally.files_copied += 1
         worker.counters.files_copied += 1
         worker.counters.bytes_copied += item.info.st_size - resumed
@@ -163,6 +166,14 @@ class Files(Handler):
                 return found
             partial.remove(item.destination, stem)
         return partial.Partial.begin(item.destination, stem, item.info)
+
+    @staticmethod
+    def _content_need(item: Item, there: int) -> int:
+        """What the content takes besides that of the file that it replaces. Of one with holes nobody knows before."""
+        if is_sparse(item.info):
+            return 0
+        replaced = item.existing.st_size if item.existing is not None and stat.S_ISREG(item.existing.st_mode) else 0
+        return item.info.st_size - there - replaced
 
     def _copy_open(self, worker: Worker, item: Item, source: int) -> Tuple[Optional[Inode], int]:
         """Copy by way of a temporary file. Give the new inode where another name may have to be linked to it, and how

@@ -14,6 +14,7 @@ import os
 from typing import List, Optional
 
 from . import tree
+from ._context import Context
 from ._errors import ItemError, JobError
 
 
@@ -29,6 +30,20 @@ def no_room(root: Optional[int], path: str, error: BaseException) -> JobError:
     if details:
         message += ": " + ", ".join(details)
     return JobError("disk_full", message, tree.text(path) if path else None)
+
+
+def warn_of_room(context: Context, path: str, size: int, entries: int) -> None:
+    """Tell of a run that would need more than the file system of the directory ``path`` has."""
+    try:
+        left = os.statvfs(path)
+    except OSError:
+        return
+    free = left.f_bavail * left.f_frsize
+    if size > free:
+        context.warning("room_short", "the run would need %d bytes more, and %d are free" % (size, free))
+    if left.f_files > 0 and entries > left.f_ffree:
+        message = "the run would make %d entries, and there is room for %d" % (entries, left.f_ffree)
+        context.warning("room_short", message)
 
 
 def _details(root: Optional[int], path: str, error: BaseException) -> List[str]:

@@ -19,7 +19,7 @@ from .filters import Filters
 from .flush import Flusher
 from .metadata import Metadata
 from .partial import Partials
-from .room import no_room
+from .room import no_room, warn_of_room
 from .tree import Vanished
 from .workers import Counters, Worker
 
@@ -89,6 +89,21 @@ class Session:
     def is_elsewhere(self, info: os.stat_result) -> bool:
         """Whether a directory of the source is in another file system and is not to be entered."""
         return self.one_file_system and info.st_dev != self.source_device
+
+    def is_in_destination(self, directory: Optional[int]) -> bool:
+        """Whether a directory is in the destination's own file system, as one is that would be made."""
+        if directory is None or self.destination is None:
+            return True
+        return os.fstat(directory).st_dev == os.fstat(self.destination).st_dev
+
+    def warn_of_room(self, path: str) -> None:
+        """Tell in a dry run what there is no room for; ``path`` is the destination's, or the nearest that exists."""
+        warn_of_room(
+            self.context,
+            path,
+            sum(worker.needed_bytes for worker in self._workers),
+            sum(worker.needed_entries for worker in self._workers),
+        )
 
     def failures_of(self, path: str) -> ContextManager[None]:
         """As the function of that name."""

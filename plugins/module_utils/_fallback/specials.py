@@ -34,6 +34,7 @@ class Symlinks(Handler):
             except OSError as error:
                 raise step("make the symbolic link", error) from error
         worker.counters.symlinks_created += 1
+        self.note_need(worker, item)
         self.report_made(item)
 
     def _update(self, worker: Worker, item: Item, existing: os.stat_result) -> None:
@@ -94,6 +95,7 @@ class Specials(Handler):
                 return
             self._finish(item, temporary)
         worker.counters.specials_created += 1
+        self.note_need(worker, item)
         self.report_made(item)
 
     def _finish(self, item: Item, temporary: str) -> None:

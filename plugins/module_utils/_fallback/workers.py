@@ -58,6 +58,9 @@ class Worker:
     def __init__(self, context: Context, buffer_size: int) -> None:
         self.tally: Tally = context.meter.tally()
         self.counters = Counters()
+        # What a run would take of the destination's file system, in a dry run.
+        self.needed_bytes = 0
+        self.needed_entries = 0
         self._buffer_size = buffer_size
         self._buffer: Optional[memoryview] = None
         self._series = int.from_bytes(os.urandom(8), "big")
