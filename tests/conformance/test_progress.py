@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .databases import migrate
-from .executors import EXECUTORS, Executor, Run, run
+from .executors import EXECUTORS, FAR_SIDES, Executor, Run, run
 from .trees import write
 
 KB = 1024
@@ -43,7 +43,7 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
     return source, destination
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", [*EXECUTORS, *FAR_SIDES])
 def test_the_whole_of_a_tree_is_known_after_a_moment(executor: Executor, trees: tuple[Path, Path]) -> None:
     source, destination = trees
     done = run(

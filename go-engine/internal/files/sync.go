@@ -82,13 +82,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 	if err := job.flusher.add(roots.destination, &roots.destinationStat); err != nil {
 		return job.statistics(), err
 	}
-	var closed func(*fsys.Stat) bool
-	if parameters.oneFileSystem {
-		closed = job.isElsewhere
-	}
-	if source.root.Tree() == nil {
-		defer startCensus(ctx, session.Meter, parameters.source, parameters.filters, closed)()
-	}
+	defer startCensus(ctx, session.Meter, job.countSource())()
 	err = job.run()
 	return job.statistics(), err
 }

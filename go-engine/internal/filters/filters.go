@@ -14,6 +14,7 @@ import (
 type List struct {
 	hiding     []rule
 	protecting []rule
+	encoded    string // as JSON
 }
 
 type rule struct {
@@ -24,7 +25,7 @@ type rule struct {
 
 // Read reads the rules from a job's parameters; problems are reported to the object.
 func Read(parameters *wire.Object, name string) *List {
-	list := &List{}
+	list := &List{encoded: string(parameters.Raw(name))}
 	for _, object := range parameters.Objects(name) {
 		object.Required("action")
 		object.Required("regex")
@@ -48,6 +49,27 @@ func Read(parameters *wire.Object, name string) *List {
 		return nil
 	}
 	return list
+}
+
+// Encoded gives the rules as JSON, "" for none.
+func (l *List) Encoded() string {
+	if l == nil {
+		return ""
+	}
+	return l.encoded
+}
+
+// Decode reads what Encoded gave.
+func Decode(encoded string) (*List, error) {
+	if encoded == "" {
+		return nil, nil
+	}
+	object, err := wire.DecodeObject("filters", []byte(`{"rules": `+encoded+`}`))
+	if err != nil {
+		return nil, err
+	}
+	list := Read(object, "rules")
+	return list, object.Err()
 }
 
 // Hides tells whether the source's entry at the path, relative to the root, is not transferred.

@@ -77,6 +77,8 @@ func (a *answerer) answer() error {
 		err = a.list(path)
 	case askFile, askDigest:
 		err = a.file(question, path)
+	case askCensus:
+		err = a.census()
 	default:
 		err = io.ErrUnexpectedEOF
 	}

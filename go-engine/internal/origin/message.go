@@ -18,6 +18,7 @@ const (
 	askList   = 'L' // a directory, by its path
 	askFile   = 'F' // a range of a file
 	askDigest = 'D' // the SHA-256 of a file's first bytes
+	askCensus = 'C' // how much there is in the tree
 )
 
 // What a stream is to tell of each entry, as bits.

@@ -30,6 +30,13 @@ func newObject(where string, data []byte, problem *error) *Object {
 	return object
 }
 
+// DecodeObject reads an object that is no part of a job; where names it in messages.
+func DecodeObject(where string, data []byte) (*Object, error) {
+	var problem error
+	object := newObject(where, data, &problem)
+	return object, problem
+}
+
 // Err tells the first problem of this object and of the objects within it, as a Failure of code bad_job.
 func (o *Object) Err() error {
 	if *o.problem == nil {
