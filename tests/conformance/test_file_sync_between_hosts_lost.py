@@ -20,7 +20,7 @@ __all__ = ["pair"]  # a fixture
 
 @pytest.mark.parametrize("executor", ["pull", "push"])
 def test_between_two_hosts(executor: Executor, pair: Pair) -> None:
-    stopped = run(executor, "file_sync", parameters(*pair, bandwidth_limit=SIZE // 2), timeout=1)
+    stopped = run(executor, "file_sync", parameters(*pair, bandwidth_limit=SIZE // 4), timeout=3)
     assert stopped.terminal["code"] == "timeout", stopped.terminal
     go_on(executor, pair, recorded(pair[1]))
 

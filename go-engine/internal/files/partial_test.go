@@ -47,11 +47,40 @@ func (tr *trees) leftovers() []string {
 	return found
 }
 
+// start begins a slow copy of the large file, and waits until some of it is recorded.
+func (tr *trees) start(more object) *engine {
+	t := tr.t
+	t.Helper()
+	started := startEngine(t, arguments{parameters: tr.parameters(slow(more)), job: object{"lifeline": true}}, nil)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if left := tr.leftovers(); len(left) == 2 {
+			content, err := os.ReadFile(left[0])
+			must(t, err)
+			if bytes.Count(content, []byte("\n")) > 4 {
+				return started
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is recorded")
+		}
+	}
+}
+
+// stop ends a run, and waits for that.
+func (tr *trees) stop(started *engine, by func(*engine) error) {
+	must(tr.t, by(started))
+	_, _ = started.seen.ReadFrom(started.events)
+	_ = started.command.Wait()
+}
+
+func kill(e *engine) error   { return e.command.Process.Kill() }
+func cancel(e *engine) error { return e.input.Close() }
+
 // interrupted has a run stopped while it copies the large file, and gives what is unfinished then: record and content.
 func interrupted(t *testing.T) (trees *trees, record, part string) {
 	t.Helper()
 	trees = withLarge(t)
-	runJob(t, arguments{parameters: trees.parameters(slow(nil)), job: object{"timeout": 0.7}}).expectError("timeout")
+	trees.stop(trees.start(nil), cancel)
 	left := trees.leftovers()
 	if len(left) != 2 || !strings.HasSuffix(left[0], ".done") || !strings.HasSuffix(left[1], ".part") {
 		t.Fatalf("%v is left", left)
@@ -60,28 +89,10 @@ func interrupted(t *testing.T) (trees *trees, record, part string) {
 }
 
 func TestAFileGoesOnWhereARunWasStopped(t *testing.T) {
-	for name, stop := range map[string]func(*engine) error{
-		"killed":    func(e *engine) error { return e.command.Process.Kill() },
-		"cancelled": func(e *engine) error { return e.input.Close() },
-	} {
+	for name, by := range map[string]func(*engine) error{"killed": kill, "cancelled": cancel} {
 		t.Run(name, func(t *testing.T) {
 			trees := withLarge(t)
-			started := startEngine(t, arguments{parameters: trees.parameters(slow(nil)), job: object{"lifeline": true}}, nil)
-			for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-				if left := trees.leftovers(); len(left) == 2 {
-					content, err := os.ReadFile(left[0])
-					must(t, err)
-					if bytes.Count(content, []byte("\n")) > 4 {
-						break
-					}
-				}
-				if time.Now().After(deadline) {
-					t.Fatal("nothing is recorded")
-				}
-			}
-			must(t, stop(started))
-			_, _ = started.seen.ReadFrom(started.events)
-			_ = started.command.Wait()
+			trees.stop(trees.start(nil), by)
 
 			// Another size of chunks: what counts is which bytes are written.
 			parameters := trees.parameters(object{"chunk_size": 100_000, "verify": true})
@@ -116,7 +127,7 @@ func TestHolesAreKeptWhenAFileGoesOn(t *testing.T) {
 	must(t, err)
 	must(t, file.Close())
 	age(t, trees.source)
-	runJob(t, arguments{parameters: trees.parameters(slow(nil)), job: object{"timeout": 0.5}}).expectError("timeout")
+	trees.stop(trees.start(object{"bandwidth_limit": 500_000}), cancel)
 	done := trees.sync(object{"chunk_size": largeChunk}).expect(true)
 	if done.statistic("files_resumed") != 1 {
 		t.Error("the file was copied anew")
