@@ -22,6 +22,7 @@ from pathlib import Path
 from counts import Counts
 from environment import BUILD, COLLECTIONS, ROOT, say
 
+_TAIL = 50
 TARGETS = ROOT / "tests" / "integration" / "targets"
 _PLAYBOOK = """\
 - name: {target}
@@ -47,15 +48,20 @@ def main() -> None:
     label = options.venv.name.strip(".") + (
         f"-{Path(options.target_python).parts[-3]}" if options.target_python else ""
     )
-    total = Counts()
-    for name in options.only or names:
-        total += run_target(name, options.venv.absolute(), BUILD / "integration" / label / name, options.target_python)
-    say(str(total))
-    sys.exit(1 if total.failed else 0)
+    wanted = options.only or names
+    work = BUILD / "integration" / label
+    failed = [
+        name for name in wanted if not run_target(name, options.venv.absolute(), work / name, options.target_python)
+    ]
+    for name in failed:  # once more, where the end of the output shows it
+        say(f"==== {name}: what it said at last")
+        say("\n".join((work / name / "log").read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]))
+    say(str(Counts(passed=len(wanted) - len(failed), failed=len(failed))))
+    sys.exit(1 if failed else 0)
 
 
-def run_target(target: str, venv: Path, work: Path, target_python: str) -> Counts:
-    """Run one target in a fresh directory, which stays for a look if it fails."""
+def run_target(target: str, venv: Path, work: Path, target_python: str) -> bool:
+    """Run one target in a fresh directory, which stays for a look if it fails; tell whether it passed."""
     shutil.rmtree(work, ignore_errors=True)
     output = work / "output"
     output.mkdir(parents=True)
@@ -73,12 +79,15 @@ def run_target(target: str, venv: Path, work: Path, target_python: str) -> Count
         "PATH": os.pathsep.join([str(venv / "bin"), os.environ["PATH"]]),
     }
     started = time.monotonic()
-    done = subprocess.run(command, cwd=work, env=env, stdin=subprocess.DEVNULL, check=False)
+    with open(work / "log", "w", encoding="utf-8") as log:
+        done = subprocess.run(
+            command, cwd=work, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
+    say((work / "log").read_text(encoding="utf-8", errors="replace"))
     say(f"==== {target}: {'ok' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.1f} s")
     if done.returncode == 0:
         shutil.rmtree(work)
-        return Counts(passed=1)
-    return Counts(failed=1)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

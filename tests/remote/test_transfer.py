@@ -284,7 +284,7 @@ def test_a_connection_that_is_lost_is_made_anew(bed: Bed, tmp_path: Path, direct
     here, there = tmp_path / "tree", "/srv/tree"
     make_mixed(here if direction == "push" else there, None if direction == "push" else host)
     source, destination = (str(here), there) if direction == "push" else (there, str(here))
-    playbook = sync(source=source, destination=destination, direction=direction, bandwidth_limit="1MB/s")
+    playbook = sync(source=source, destination=destination, direction=direction, bandwidth_limit="400KB/s")
     play = bed.start_play(playbook, bed.inventory([host], user="root"))
 
     def begun() -> bool:
