@@ -26,11 +26,13 @@ WINDOWS_ENGINE = REPOSITORY / "build" / "engine" / "migration-engine-windows-amd
 WINE = "/usr/lib/wine/wine64"
 WINE_ENVIRONMENT = {"WINEPREFIX": str(REPOSITORY / "build" / "wine" / "prefix"), "WINEDEBUG": "-all"}
 
-Executor = t.Literal["go", "python", "windows", "pull", "push"]
+Executor = t.Literal["go", "python", "windows", "pull", "push", "python pull", "python push"]
 # The two that every case is for; "windows" is the engine's Windows build under Wine (see test_windows.py).
 EXECUTORS: tuple[Executor, ...] = ("go", "python")
-# The engine with a second one, as on another host: the far one has the source or the destination.
-FAR_SIDES: dict[Executor, str] = {"pull": "source", "push": "destination"}
+# An executor with a second one, as on another host: the far one has the source or the destination.
+FAR_ENGINES: dict[Executor, str] = {"pull": "source", "push": "destination"}
+FAR_FALLBACKS: dict[Executor, str] = {"python pull": "source", "python push": "destination"}
+FAR_SIDES: dict[Executor, str] = {**FAR_ENGINES, **FAR_FALLBACKS}
 
 # After this time a process of Wine's that has killed itself hangs: one of its threads waits for what another had.
 WINE_HANGS = 5
@@ -77,11 +79,18 @@ class Run:
 
 
 def command(executor: Executor, engine: Path | None = None) -> list[str]:
-    if executor == "python":
+    if executor.startswith("python"):
         return [sys.executable, "-m", FALLBACK]
     if executor == "windows":
         return [WINE, str(engine or WINDOWS_ENGINE), "run"]
     return [str(engine or ENGINE), "run"]
+
+
+def serving(executor: Executor, engine: Path | None = None) -> list[str]:
+    """The command of the other end."""
+    if executor in FAR_FALLBACKS:
+        return [*command("python"), "serve"]
+    return [str(engine or ENGINE), "serve"]
 
 
 def windows_path(path: str) -> str:
@@ -133,7 +142,7 @@ def run(
         translated = {key: windows_path(str(parameters[key])) for key in ("source", "destination") if key in parameters}
         parameters = {**parameters, **translated}
     if executor in FAR_SIDES:
-        serve = [str(engine or ENGINE), "serve"]
+        serve = serving(executor, engine)
         far = {"side": FAR_SIDES[executor], "command": serve, "connections": 2, **(parameters.get("far") or {})}
         parameters = {**parameters, "far": far}
     suicidal = executor == "windows" and "MIGRATION_FAILPOINT" in (env or {})

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""file_sync between two engines: the same as by one, whichever side is the far one, and whatever happens on the way.
+"""file_sync between two executors: the same as by one, whichever side is the far one, and whatever happens on the way.
 
-The far engine is a process of this machine; that it is reached by ssh makes a difference in tests/remote alone.
+The far one is a process of this machine; that it is reached by ssh makes a difference in tests/remote alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import os
 import pwd
+import shlex
 import signal
 import subprocess
 import typing as t
@@ -19,16 +20,17 @@ from pathlib import Path
 
 import pytest
 
-from .executors import ENGINE, FAR_SIDES, Executor, run
+from .executors import FAR_ENGINES, FAR_SIDES, Executor, run, serving
 from .test_file_sync import CASES, Case, four_ways, make_trees
 from .test_file_sync_killed import anew, build, parameters
 from .trees import rsync_differences, settle, temporaries, write
 
 sides = pytest.mark.parametrize("executor", list(FAR_SIDES))
+engines = pytest.mark.parametrize("executor", list(FAR_ENGINES))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_two_engines_do_the_same_as_one(case: Case, tmp_path: Path) -> None:
+def test_two_executors_do_the_same_as_one(case: Case, tmp_path: Path) -> None:
     expected = four_ways(case, "go", *make_trees(case, tmp_path / "go"))
     for executor in FAR_SIDES:
         assert four_ways(case, executor, *make_trees(case, tmp_path / executor)) == expected, executor
@@ -64,7 +66,7 @@ def test_every_compression_carries_every_content(executor: Executor, compression
 def test_what_a_login_prints_and_a_password_that_nobody_asks_for_do_no_harm(
     executor: Executor, pair: tuple[Path, Path]
 ) -> None:
-    noisy = ["sh", "-c", f"echo Welcome; echo '{{\"a\": 1}}'; seq 3000; exec {ENGINE} serve"]
+    noisy = ["sh", "-c", f"echo Welcome; echo '{{\"a\": 1}}'; seq 3000; exec {shlex.join(serving(executor))}"]
     done = run(executor, "file_sync", {**parameters(*pair), "far": {"command": noisy, "password": "secret word"}})
     assert done.terminal["event"] == "result", done.terminal
     assert rsync_differences(*pair) == ""
@@ -77,7 +79,7 @@ def test_what_a_login_prints_and_a_password_that_nobody_asks_for_do_no_harm(
         (["/nonexistent/ssh"], "unable to reach there: unable to start /nonexistent/ssh: no such file or directory"),
         (["sh", "-c", "echo Permission denied >&2; exit 255"], "unable to reach there: Permission denied"),
         (["sh", "-c", "cat > /dev/null"], "unable to reach there: no answer in 0.5 seconds"),
-        (["sh", "-c", "yes | head -c 100000"], "unable to reach there: there is no engine: it said something else"),
+        (["sh", "-c", "yes | head -c 100000"], "it said something else for 65536 bytes"),
         (["sh", "-c", "exit 3"], "ended with code 3 and without a word"),
     ],
     ids=["no command", "refused", "silent", "no engine", "wordless"],
@@ -113,7 +115,7 @@ def test_a_destination_within_the_source_is_refused_on_one_machine(executor: Exe
     assert failed.terminal["code"] == "paths_overlap"
 
 
-@sides
+@engines
 def test_either_end_killed_at_every_phase(
     executor: Executor, pair: tuple[Path, Path], failing_engine: Path, tmp_path: Path
 ) -> None:
@@ -168,9 +170,9 @@ def access_list(path: Path) -> str:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 @sides
-def test_owners_are_the_same_by_their_names(executor: Executor, tmp_path: Path, engine: Path) -> None:
+def test_owners_are_the_same_by_their_names(executor: Executor, tmp_path: Path) -> None:
     here, there = pwd.getpwnam("daemon").pw_uid, 4321
-    at_source, at_destination = (there, here) if executor == "pull" else (here, there)
+    at_source, at_destination = (there, here) if "pull" in executor else (here, there)
     source, destination = tmp_path / "source", tmp_path / "destination"
     for name, owner in {"file": at_source, "unknown": 55_555, "root": 0}.items():
         write(source / name)
@@ -180,7 +182,7 @@ def test_owners_are_the_same_by_their_names(executor: Executor, tmp_path: Path, 
     (source / "link").symlink_to("file")
     subprocess.run(["setfacl", "-m", f"u:{at_source}:rw,g:55555:r", source / "file"], check=True)
     settle(source)
-    far = {"command": [*other_users(tmp_path), str(engine), "serve"]}
+    far = {"command": [*other_users(tmp_path), *serving(executor)]}
     wanted = {"source": str(source), "destination": str(destination), "far": far}
     check = run(executor, "file_sync", wanted, dry_run=True)
     done = run(executor, "file_sync", wanted)

@@ -17,8 +17,9 @@ from typing import Any, Dict, Sequence
 
 from ._errors import JobError
 from ._runner import execute, hello
+from .far import serve
 
-USAGE = "usage: python -m _fallback [run | version]\n"
+USAGE = "usage: python -m _fallback [run | serve | version]\n"
 _READ_SIZE = 65536
 
 
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["version"]:
         sys.stdout.write(json.dumps(hello()) + "\n")
         return 0
+    if list(arguments) == ["serve"]:
+        return serve.main()
     if list(arguments) not in ([], ["run"]):
         sys.stderr.write(USAGE)
         return 2

@@ -42,6 +42,13 @@ class Context:
         self.changes = 0
         self.first_failure: Optional[Tuple[str, str]] = None
         self.emit_error: Optional[BaseException] = None
+        # The job as it was given, for one that another host carries out; then its events and figures are told.
+        self.job: Dict[str, Any] = {}
+        self.elsewhere = False
+        self.figures: Optional[Dict[str, Any]] = None
+        # The end that has the source, where that has given the job; and whether there was a connection to another.
+        self.near: Any = None
+        self.connected = False
         self._emit = emit
         self._lock = threading.Lock()
         self._cancelled = cancelled
@@ -51,6 +58,23 @@ class Context:
     def emit(self, event: Event) -> None:
         with self._lock:
             self._send(event)
+
+    def tick(self, event: Event) -> None:
+        """Report progress, unless another host does."""
+        if not self.elsewhere:
+            self.emit(event)
+
+    def relay(self, event: Event) -> None:
+        """Report what another host has reported."""
+        with self._lock:
+            self.changes += event["event"] == "change"
+            self._send(event)
+
+    def again(self) -> None:
+        """Begin a further try, in which entries that failed may succeed."""
+        with self._lock:
+            self.first_failure = None
+            self.meter.again()
 
     def _send(self, event: Event) -> None:
         # An exception of the receiver, in whatever thread, must end the job and reach the caller of run().

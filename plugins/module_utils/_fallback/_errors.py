@@ -12,7 +12,16 @@ from typing import Optional
 
 # After these a rerun goes on from what is done.
 RESUMABLE = frozenset(
-    ["cancelled", "timeout", "disk_full", "partial_failure", "source_changed", "database_error", "io_error"]
+    [
+        "cancelled",
+        "timeout",
+        "disk_full",
+        "partial_failure",
+        "source_changed",
+        "database_error",
+        "io_error",
+        "unreachable",
+    ]
 )
 
 

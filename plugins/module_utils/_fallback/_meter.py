@@ -69,6 +69,18 @@ class Meter:
         with self._lock:
             return sum(getattr(tally, name) for tally in self._tallies)
 
+    def again(self) -> None:
+        """Begin a further try of the job: what it comes by counts anew, and what was written stays written."""
+        with self._lock:
+            for tally in self._tallies:
+                tally.items_done = tally.items_total = tally.bytes_passed = 0
+                tally.bytes_total = tally.bytes_done
+            again = Tally()
+            again.retries = 1
+            self._tallies.append(again)
+        self.error_count = 0
+        self.phase = "scan"
+
     def begin(self) -> None:
         """Count one more file, table or chunk in work; ``end`` counts it off."""
         with self._lock:

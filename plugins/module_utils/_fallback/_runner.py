@@ -57,12 +57,13 @@ def run(job: Dict[str, Any], emit: Callable[[Event], None], cancelled: Callable[
     execute(job, emit, cancelled)
 
 
-def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> bool:
-    """Like ``run`` without ``hello``; returns whether the job ended with ``result``."""
+def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], bool], near: Any = None) -> bool:
+    """Like ``run`` without ``hello``; returns whether the job ended with ``result``. near: where the job came from, if
+    that is another host."""
     meter = Meter()
     context: Optional[Context] = None
     try:
-        job = read_object(job, "job", JOB_FIELDS)
+        given, job = job, read_object(job, "job", JOB_FIELDS)
         if job["protocol"] != PROTOCOL:
             raise bad_job("job.protocol is %d; this executor speaks %d" % (job["protocol"], PROTOCOL))
         operation = OPERATIONS.get(job["operation"])
@@ -73,7 +74,8 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
             )
         parameters = operation.validate(job["parameters"])
         context = Context(parameters, job["dry_run"], emit, cancelled, job["timeout"], meter)
-        with Ticker(meter, context.emit, job["progress_interval"], job["sample_interval"]):
+        context.job, context.near = given, near
+        with Ticker(meter, context.tick, job["progress_interval"], job["sample_interval"]):
             operation.run(context)
         failure = context.partial_failure()
         if failure is not None:
@@ -90,7 +92,7 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
             "operation": job["operation"],
             "changed": context.changes > 0,
             "statistics": context.statistics,
-            "performance": meter.performance(),
+            "performance": context.figures or meter.performance(),
         }
     )
     return True
@@ -109,7 +111,8 @@ def _error_event(error: Exception, context: Optional[Context], meter: Meter) -> 
         event["path"] = failure.path
     if context is not None:
         event["statistics"] = context.statistics
-    event["performance"] = meter.performance()
+    figures = context.figures if context is not None else None
+    event["performance"] = figures or meter.performance()
     return event
 
 

@@ -88,7 +88,7 @@ class Packing:
         try:
             filters = Filters(self._parameters["filters"])
             place = FilePlace("archive", self._parameters["destination"], False)
-            with place, Census(root, filters, self._context.meter, self._parameters["one_file_system"]):
+            with place, Census(root, filters, self._context.meter.set_totals, self._parameters["one_file_system"]):
                 self._pack(root, place)
         finally:
             os.close(root)

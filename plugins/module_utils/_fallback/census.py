@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from typing import Callable
 
 from . import tree
-from ._meter import Meter
 from .filters import Filters
 from .tree import join, text
 
@@ -22,16 +22,18 @@ _DELAY_SECONDS = 1.0
 
 
 class Census:
-    """Counts the entries below a directory and the bytes of its files while entered, and tells them to the meter.
+    """Counts the entries below a directory and the bytes of its files while entered, and tells both.
 
     What cannot be read is left out: that is for the job itself to tell.
     """
 
-    def __init__(self, root: int, filters: Filters, meter: Meter, one_file_system: bool = False) -> None:
+    def __init__(
+        self, root: int, filters: Filters, tell: Callable[[int, int], None], one_file_system: bool = False
+    ) -> None:
         self._root = root
         self._device = os.fstat(root).st_dev if one_file_system else None
         self._filters = filters
-        self._meter = meter
+        self._tell = tell
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="census", daemon=True)
         self._items = 0
@@ -55,7 +57,7 @@ class Census:
             return
         self._count(root, "")
         if not self._ended.is_set():
-            self._meter.set_totals(self._items, self._bytes)
+            self._tell(self._items, self._bytes)
 
     def _count(self, directory: int, path: str) -> None:
         """Count what is in an open directory, and close it."""

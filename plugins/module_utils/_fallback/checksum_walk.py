@@ -106,7 +106,7 @@ class ChecksumWalk:
 
     def run(self) -> None:
         self._context.meter.phase = "checksum"
-        with Census(self._root.descriptor, self.filters, self._context.meter):
+        with Census(self._root.descriptor, self.filters, self._context.meter.set_totals):
             self._pool.add(functools.partial(self._visit, parent=self._root, name=None))
             self._pool.run()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import Callable
 
-_PIECE = 1 << 18
+# How much is read of a file in one piece.
+MOST_AT_ONCE = 1 << 18
 
 
 def same_content(source: int, destination: int, size: int, check: Callable[[], None]) -> bool:
@@ -17,7 +18,7 @@ def same_content(source: int, destination: int, size: int, check: Callable[[], N
     position = 0
     while position < size:
         check()
-        wanted = min(_PIECE, size - position)
+        wanted = min(MOST_AT_ONCE, size - position)
         # Bytes and not a shared buffer: their comparison is a memcmp, that of memory views is not.
         piece = _read(source, wanted, position)
         if len(piece) != wanted or piece != _read(destination, wanted, position):

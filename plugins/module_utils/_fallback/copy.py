@@ -16,6 +16,7 @@ from typing import Callable, Iterator, List, Optional, Set, Tuple
 
 from . import _platform
 from ._context import Context
+from .origin import SourceFile
 from .partial import Partial, pieces
 from .workers import Worker
 
@@ -65,15 +66,19 @@ class Copier:
         self._not_reflinkable: Set[Tuple[int, int]] = set()
 
     def copy(
-        self, worker: Worker, source: int, target: int, info: os.stat_result, partial: Optional[Partial] = None
+        self, worker: Worker, opened: SourceFile, target: int, info: os.stat_result, partial: Optional[Partial] = None
     ) -> None:
         """Fill the file ``target``, which has nothing but what ``partial`` says, with the ``info.st_size`` bytes of
-        ``source``.
+        ``opened``.
 
         A source that is shorter by now gives a shorter file; the caller compares its times and size afterwards.
         """
         size = info.st_size
         sparse = is_sparse(info)
+        source = opened.descriptor
+        if source is None:
+            self._receive(worker, opened, target, info, partial)
+            return
         if size <= self._buffer_size and self._limiter is None and not sparse and partial is None:
             self._copy_small(worker, source, target, size)
             return
@@ -87,6 +92,30 @@ class Copier:
             if sparse:
                 os.ftruncate(target, size)
             self._copy_range(worker, source, target, 0, size, sparse)
+
+    def _receive(
+        self, worker: Worker, opened: SourceFile, target: int, info: os.stat_result, partial: Optional[Partial]
+    ) -> None:
+        """The same for a file on another host."""
+        size, sparse = info.st_size, is_sparse(info)
+        if sparse or partial is not None:
+            os.ftruncate(target, size)
+        ranges = pieces(size, self._chunk_size, partial) if partial is not None else iter([(0, size)])
+        for (start, end), parts in opened.receive(ranges, self._check):
+            holes = end - start
+            for position, data in parts:
+                if self._limiter is not None:
+                    self._limiter.take(len(data))
+                written = 0
+                while written < len(data):
+                    written += os.pwrite(target, data[written:] if written else data, position + written)
+                worker.tally.bytes_done += len(data)
+                holes -= len(data)
+            if sparse:
+                worker.tally.bytes_passed += holes
+                worker.tally.bytes_total -= holes
+            if partial is not None:
+                partial.note(start, end)
 
     def _copy_small(self, worker: Worker, source: int, target: int, size: int) -> None:
         while size > 0:

@@ -14,6 +14,7 @@ from typing import Optional
 from . import tree, xattrs
 from ._errors import ItemError
 from .items import Differences, add_xattrs
+from .origin import SourceDirectory
 from .session import Place, Session, step
 from .tree import join, text
 from .workers import Worker
@@ -51,7 +52,7 @@ class Directory:
         self.path: str = join(parent.path, name) if parent is not None else ""
         self.info = info
         self.existing = existing
-        self.source = -1
+        self.source: Optional[SourceDirectory] = None
         self.destination: Optional[int] = None
         self.created = existing is None or not stat.S_ISDIR(existing.st_mode)
         self.old_target: Optional[str] = None
@@ -66,17 +67,24 @@ class Directory:
 
     @property
     def place(self) -> Place:
-        return Place(self.path, self.source, self.destination, self.inherits_acl)
+        return Place(self.path, self.opened_source, self.destination, self.inherits_acl)
+
+    @property
+    def opened_source(self) -> SourceDirectory:
+        """The source's side of a directory that was entered."""
+        if self.source is None:
+            raise AssertionError("the directory was entered")
+        return self.source
 
     @property
     def event_path(self) -> str:
         return text(self.path) or "."
 
     def close(self) -> None:
-        """Give the descriptors back; may be called again."""
-        if self.source >= 0:
-            os.close(self.source)
-            self.source = -1
+        """Give both sides back; may be called again."""
+        if self.source is not None:
+            self.source.close()
+            self.source = None
         if self.destination is not None:
             os.close(self.destination)
             self.destination = None
@@ -96,10 +104,10 @@ class Directories:
         if parent is None:
             raise AssertionError("the walk enters the root itself first")
         try:
-            directory.source = tree.open_source_directory(parent.source, directory.name)
+            directory.source = parent.opened_source.open_directory(directory.name)
         except OSError as error:
             raise step("open the source directory", error) from error
-        directory.info = os.fstat(directory.source)
+        directory.info = directory.source.info()
         if not self._session.is_elsewhere(directory.info):
             self._refuse_root(directory.info)
         if directory.created:
@@ -166,7 +174,7 @@ class Directories:
         """Find out what the directory lacks, before anything is written in it."""
         metadata = self._metadata
         if metadata.xattrs:
-            found = xattrs.read_open(directory.source, metadata.root)
+            found = directory.opened_source.xattrs(metadata.root)
             directory.wanted_xattrs = metadata.wanted_xattrs(found, directory.path or ".")
         if directory.created:
             return

@@ -6,20 +6,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Any, Dict
+from typing import Any, ContextManager, Dict, Iterator, Tuple
 
 from . import _platform, tree
 from ._context import Context
 from ._errors import JobError
-from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, optional, read_object
+from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, number, optional, read_object, text
 from .census import Census
 from .deletions import Deletions
 from .directories import Directory
-from .filters import check_filter
+from .far.push import push
+from .far.retry import with_retries
+from .far.source import far_source
+from .filters import Filters, check_filter
 from .links import Latecomers, by_path
 from .measure import Measure
-from .roots import Roots, nearest_existing
+from .origin import LocalDirectory, SourceDirectory
+from .roots import Roots, nearest_existing, open_source
 from .session import Session
 from .walk import Handlers, Walk
 from .workers import Pool, Worker
@@ -32,6 +37,32 @@ def absolute_path(value: Any, where: str) -> str:
         return os.path.normpath(tree.from_text(value))
     except ValueError as error:
         raise bad_job("%s is no path: %s" % (where, error)) from error
+
+
+_FAR: Dict[str, Field] = {
+    "side": Field(choice("none", "source", "destination"), "none"),
+    "name": Field(text(), "the other host"),
+    "command": Field(list_of(text()), ()),
+    "password": Field(text(), ""),
+    "prelude": Field(text(), ""),
+    "connections": Field(integer(1, 64), 4),
+    "connect_timeout": Field(number(), 0),
+    "read_timeout": Field(number(), 0),
+    "keep_alive_interval": Field(number(), 0),
+    "retries": Field(integer(0, 1000), 0),
+    "numeric_ids": Field(boolean, False),
+    "lock_timeout": Field(number(), 0),
+    "compression": Field(choice("auto", "none", "zstd", "gzip", "lz4", "brotli"), "auto"),
+    "compression_level": Field(integer(0, 22), 0),
+}
+
+
+def check_far(value: Any, where: str) -> Dict[str, Any]:
+    """The side that is on another host, and how that is reached."""
+    far = read_object(value, where, _FAR)
+    if far["side"] == "destination" and not far["command"]:
+        raise bad_job("%s.command must not be empty" % where)
+    return far
 
 
 PRESERVE: Dict[str, Field] = {
@@ -60,6 +91,7 @@ _SYNC: Dict[str, Field] = {
     "buffer_size": Field(integer(4096), 256 << 10),
     "bandwidth_limit": Field(integer(), 0),
     "sync_frequency": Field(integer(), 0),
+    "far": Field(check_far, check_far({}, "far")),
 }
 
 
@@ -88,13 +120,36 @@ def synchronize(context: Context) -> None:
     The statistics are those of what was done so far, also when the job ends early.
     """
     tree.raise_descriptor_limit()
-    session = Session(context)
+    side = context.parameters["far"]["side"]
+    if side == "none":
+        _synchronize(context, _local_source(context))
+    elif side == "source":
+        with_retries(context, lambda: _synchronize(context, far_source(context)))
+    else:
+        with_retries(context, lambda: push(context))
+
+
+@contextlib.contextmanager
+def _local_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
+    parameters = context.parameters
+    descriptor = open_source(parameters["source"])
+    filters = Filters(parameters["filters"])
     try:
-        with Roots(context) as roots, Census(roots.source, session.filters, context.meter, session.one_file_system):
+        with Census(descriptor, filters, context.meter.set_totals, parameters["one_file_system"]):
+            yield LocalDirectory(descriptor), True
+    finally:
+        os.close(descriptor)
+
+
+def _synchronize(context: Context, opening: ContextManager[Tuple[SourceDirectory, bool]]) -> None:
+    session = Session(context)
+    earlier = context.statistics
+    try:
+        with opening as (source, is_seen_from_here), Roots(context, source, is_seen_from_here) as roots:
             _Synchronization(session, roots).run()
     finally:
         session.flusher.close()
-        context.statistics = session.statistics()
+        context.statistics = session.statistics(earlier)
 
 
 class _Synchronization:
@@ -144,7 +199,7 @@ class _Synchronization:
 
     def _walk(self) -> Walk:
         roots, session = self._roots, self._session
-        info = os.fstat(roots.source)
+        info = roots.source.info()
         session.roots.add((info.st_dev, info.st_ino))
         session.source_device = info.st_dev
         if roots.destination is not None:
@@ -154,7 +209,7 @@ class _Synchronization:
             session.flusher.add(roots.destination, destination)
             session.destination = roots.destination
         root = Directory(None, "", info, roots.existing)
-        root.source = os.dup(roots.source)
+        root.source = roots.source.duplicate()
         if roots.destination is not None:
             root.destination = os.dup(roots.destination)
         self._context.meter.phase = "copy"

@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 from . import tree, xattrs
 from .metadata import Attributes
 from .session import Place, Session, step
-from .tree import Vanished, join, kind, text
+from .tree import join, kind, text
 from .workers import Worker
 from .xattrs import Xattrs
 
@@ -69,10 +69,7 @@ class Handler:
         before, after = self.metadata.compare(item.info, existing)
         if not self.metadata.xattrs:
             return Differences(before, after, {}, {})
-        try:
-            wanted = xattrs.read_entry(item.place.source, item.name, self.metadata.root)
-        except FileNotFoundError as error:
-            raise Vanished from error
+        wanted = item.place.source.entry_xattrs(item.name, self.metadata.root)
         if wanted:
             wanted = self.metadata.wanted_xattrs(wanted, item.path)
         current = xattrs.read_entry(item.destination, item.name, self.metadata.root)

@@ -14,6 +14,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional
 from . import tree
 from ._errors import ItemError
 from .items import Item, put_in_place, read_old_target
+from .origin import SourceDirectory
 from .regular import Inode
 from .session import Place, Session, step
 from .tree import Route, Vanished
@@ -36,14 +37,14 @@ class Latecomers:
     """
 
     def __init__(
-        self, session: Session, handlers: Handlers, worker: Worker, source: int, destination: Optional[int]
+        self, session: Session, handlers: Handlers, worker: Worker, source: SourceDirectory, destination: Optional[int]
     ) -> None:
         self._session = session
         self._handlers = handlers
         self._worker = worker
         self._leaders: Dict[Inode, Leader] = {}
         times = session.metadata.timestamps
-        self._source = Route(source, times, writing=False)
+        self._source = source.route()
         self._destination: Optional[Route] = None
         if destination is not None:
             self._destination = Route(destination, times, writing=not session.dry_run)

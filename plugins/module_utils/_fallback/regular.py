@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 from . import partial, tree, xattrs
 from ._errors import ItemError, JobError
-from .compare import same_content
 from .copy import is_sparse
 from .items import Handler, Item, put_in_place, read_old_target
+from .origin import SourceFile
 from .session import step
 from .tree import text
 from .workers import Worker
@@ -61,6 +61,16 @@ class Files(Handler):
         worker.tally.bytes_passed += item.info.st_size
         return True
 
+    def to_be_copied(self, items: Sequence[Item]) -> Iterator[Tuple[str, os.stat_result]]:
+        """Those that are files which a run will read, as far as that can be known before."""
+        if self.session.dry_run or self.session.by_content:
+            return
+        for item in items:
+            if not stat.S_ISREG(item.info.st_mode) or self.is_newer(item):
+                continue
+            if item.existing is None or not self.has_content(item, item.existing):
+                yield item.name, item.info
+
     def has_content(self, item: Item, existing: os.stat_result) -> bool:
         """Whether the destination is a file whose content is up to date, by the job's way of comparing."""
         if item.up_to_date is None:
@@ -75,28 +85,29 @@ class Files(Handler):
                 # The copy bears the time at which it was made.
                 return existing.st_mtime_ns >= item.info.st_mtime_ns
             return existing.st_mtime_ns == item.info.st_mtime_ns
-        source = self._open_source(item)
+        source = self._open_source(item, unread=True)
         try:
             destination = self._open_destination(item, existing)
             try:
-                return same_content(source, destination, existing.st_size, self.context.check)
+                return source.same_content(destination, existing.st_size, self.context.check)
             finally:
                 os.close(destination)
         finally:
-            os.close(source)
+            source.close()
 
-    def _open_source(self, item: Item) -> int:
+    @staticmethod
+    def _open_source(item: Item, unread: bool = False) -> SourceFile:
         """Open the source, and take over what it is by now."""
         try:
-            descriptor = tree.open_source_file(item.place.source, item.name, item.info)
+            source = item.place.source.open_file(item.name, item.info, unread)
         except OSError as error:
             raise step("read the source", error) from error
-        info = os.fstat(descriptor)
+        info = source.info()
         if not tree.same_entry(info, item.info):
-            os.close(descriptor)
+            source.close()
             raise tree.replaced("source")
         item.info = info
-        return descriptor
+        return source
 
     def _open_destination(self, item: Item, existing: os.stat_result) -> int:
         try:
@@ -114,14 +125,14 @@ class Files(Handler):
         resumed = 0
         # A dry run opens the source too, since a user other than root may not be allowed to.
         if not (self.session.dry_run and self.metadata.root):
-            source = self._open_source(item)
+            source = self._open_source(item, unread=self.session.dry_run)
             try:
                 if not self.session.dry_run:
                     inode, resumed = self._copy_open(worker, item, source)
             except OSError as error:
                 raise step("write the destination", error, item.info.st_size) from error
             finally:
-                os.close(source)
+                source.close()
         if self.session.dry_run:
             if self._is_resumable(item):
                 resumed = self._resumed_bytes(item)
@@ -175,7 +186,7 @@ class Files(Handler):
         replaced = item.existing.st_size if item.existing is not None and stat.S_ISREG(item.existing.st_mode) else 0
         return item.info.st_size - there - replaced
 
-    def _copy_open(self, worker: Worker, item: Item, source: int) -> Tuple[Optional[Inode], int]:
+    def _copy_open(self, worker: Worker, item: Item, source: SourceFile) -> Tuple[Optional[Inode], int]:
         """Copy by way of a temporary file. Give the new inode where another name may have to be linked to it, and how
         much of it an earlier run had copied."""
         unfinished = self._open_partial(worker, item)
@@ -194,7 +205,7 @@ class Files(Handler):
         self,
         worker: Worker,
         item: Item,
-        source: int,
+        source: SourceFile,
         target: int,
         temporary: str,
         unfinished: Optional[partial.Partial],
@@ -224,7 +235,7 @@ class Files(Handler):
         return inode
 
     def _fill(
-        self, worker: Worker, item: Item, source: int, target: int, unfinished: Optional[partial.Partial]
+        self, worker: Worker, item: Item, source: SourceFile, target: int, unfinished: Optional[partial.Partial]
     ) -> None:
         """Copy the content; once more if the source changed meanwhile."""
         copy = self.session.copier.copy
@@ -232,8 +243,8 @@ class Files(Handler):
         if self._is_unchanged(item, source):
             return
         worker.tally.retries += 1
-        item.info = os.fstat(source)
-        os.lseek(source, 0, os.SEEK_SET)
+        item.info = source.info()
+        source.restart()
         os.lseek(target, 0, os.SEEK_SET)
         if unfinished is not None:
             unfinished.restart(item.info)
@@ -244,16 +255,17 @@ class Files(Handler):
             os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
             self.context.warning("source_changed", "the file changed twice while it was copied", text(item.path))
 
-    def _is_unchanged(self, item: Item, source: int) -> bool:
-        now = os.fstat(source)
+    @staticmethod
+    def _is_unchanged(item: Item, source: SourceFile) -> bool:
+        now = source.info()
         return now.st_mtime_ns == item.info.st_mtime_ns and now.st_size == item.info.st_size
 
-    def _verify(self, worker: Worker, item: Item, source: int, target: int) -> None:
-        if not same_content(source, target, item.info.st_size, self.context.check):
+    def _verify(self, worker: Worker, item: Item, source: SourceFile, target: int) -> None:
+        if not source.same_content(target, item.info.st_size, self.context.check):
             raise ItemError("verification_failed", "the copy differs from its source")
         worker.counters.files_verified += 1
 
-    def _finish(self, item: Item, source: int, target: int) -> None:
+    def _finish(self, item: Item, source: SourceFile, target: int) -> None:
         """Give the new file its owner, mode, attributes and times."""
         metadata = self.metadata
         user, group = metadata.new_owner(item.info)
@@ -262,7 +274,7 @@ class Files(Handler):
         mode = metadata.mode(item.info, item.existing)
         os.fchmod(target, mode)
         if metadata.xattrs:
-            wanted = metadata.wanted_xattrs(xattrs.read_open(source, metadata.root), item.path)
+            wanted = metadata.wanted_xattrs(source.xattrs(metadata.root), item.path)
             # A new file has none, unless its directory hands its access control list on.
             current = xattrs.read_open(target, metadata.root) if item.place.inherits_acl else {}
             metadata.write_xattrs(target, mode, wanted, current, item.path)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from typing import List, Optional, Set, Tuple
 
 from . import tree
 from ._context import Context
 from ._errors import JobError, reason
+from .origin import SourceDirectory
 from .room import no_room
 from .tree import text
 
@@ -21,42 +23,41 @@ _LOCKS_UNSUPPORTED = frozenset([errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 
 class Roots:
-    """Both roots, open. Symbolic links in their paths are followed, none below them.
+    """Both roots, open. Symbolic links in their paths are followed, none below them. The source is opened before, and
+    its path means the same on this host unless ``is_seen_from_here`` is false.
 
     ``existing`` is the destination as it was before the job, None if it was absent; ``destination`` is None only in a
     dry run that finds none. Use it as a context manager.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, source: SourceDirectory, is_seen_from_here: bool = True) -> None:
         self._context = context
-        self.source = -1
+        self._is_seen_from_here = is_seen_from_here
+        self.source = source
         self.destination: Optional[int] = None
         self.existing: Optional[os.stat_result] = None
 
     def __enter__(self) -> Roots:
         context = self._context
-        source = open_source(context.parameters["source"])
         try:
             path: str = context.parameters["destination"]
             self.existing = _examine_destination(path)
-            _refuse_overlap(context.parameters["source"], path, context.parameters["one_file_system"])
+            if self._is_seen_from_here:
+                _refuse_overlap(context.parameters["source"], path, context.parameters["one_file_system"])
             _check_writable(path)
             if self.existing is not None:
                 self.destination = _open(path)
             elif not context.dry_run:
                 self.destination = _create(path)
             if self.destination is not None and not context.dry_run:
-                _lock(context, self.destination, path)
+                _lock(context, self.destination, path, context.parameters["far"]["lock_timeout"])
         except BaseException:
-            os.close(source)
             if self.destination is not None:
                 os.close(self.destination)
             raise
-        self.source = source
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        os.close(self.source)
         if self.destination is not None:
             os.close(self.destination)
 
@@ -101,14 +102,21 @@ class Destination:
             os.close(self.descriptor)
 
 
-def _lock(context: Context, descriptor: int, path: str) -> None:
-    """Keep other jobs out of the destination until its descriptor is closed."""
+def _lock(context: Context, descriptor: int, path: str, patience: float = 0) -> None:
+    """Keep other jobs out of the destination until its descriptor is closed; wait for one so many seconds."""
     import fcntl
 
+    until = time.monotonic() + patience
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise _error("destination_busy", "another job is writing to the destination %s", path) from error
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise _error("destination_busy", "another job is writing to the destination %s", path) from error
+            context.check()
+            time.sleep(0.05)
     except OSError as error:
         if error.errno not in _LOCKS_UNSUPPORTED:
             raise

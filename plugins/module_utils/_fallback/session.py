@@ -18,21 +18,22 @@ from .copy import Copier
 from .filters import Filters
 from .flush import Flusher
 from .metadata import Metadata
+from .origin import SourceDirectory
 from .partial import Partials
 from .room import no_room, warn_of_room
 from .tree import Vanished
-from .workers import Counters, Worker
+from .workers import DEEDS, Counters, Worker
 
 
 class Place(NamedTuple):
-    """A directory on both sides: its relative path and its open descriptors.
+    """A directory on both sides: its relative path, and both of them open.
 
     ``destination`` is None in a dry run if the directory would be created. ``inherits_acl``: new entries in it get an
     access control list of their own, from its default one.
     """
 
     path: str
-    source: int
+    source: SourceDirectory
     destination: Optional[int]
     inherits_acl: bool
 
@@ -80,11 +81,18 @@ class Session:
             self._workers.append(worker)
         return worker
 
-    def statistics(self) -> Dict[str, Any]:
+    def statistics(self, earlier: Optional[Dict[str, int]] = None) -> Dict[str, Any]:
+        """What was done, by earlier tries of the job too. Of what there is, this one tells alone, and what an earlier
+        one copied was unchanged for it."""
         total = Counters()
         for worker in self._workers:
             total.add(worker.counters)
-        return dict(total.as_dict(), changes=self.context.changes)
+        figures = total.as_dict()
+        if earlier:
+            for name in DEEDS:
+                figures[name] += earlier[name]
+            figures["files_unchanged"] = max(figures["files_unchanged"] - earlier["files_copied"], 0)
+        return dict(figures, changes=self.context.changes)
 
     def is_elsewhere(self, info: os.stat_result) -> bool:
         """Whether a directory of the source is in another file system and is not to be entered."""

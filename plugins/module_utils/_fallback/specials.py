@@ -12,7 +12,7 @@ import stat
 from . import _platform, tree, xattrs
 from .items import Handler, Item, put_in_place, read_old_target
 from .session import step
-from .tree import Vanished, kind, text
+from .tree import kind, text
 from .workers import Worker
 
 
@@ -20,10 +20,7 @@ class Symlinks(Handler):
     """Makes symbolic links equal: their target, owner and times. They have no mode that counts."""
 
     def synchronize(self, worker: Worker, item: Item) -> None:
-        try:
-            item.target = os.readlink(item.name, dir_fd=item.place.source)
-        except FileNotFoundError as error:
-            raise Vanished from error
+        item.target = item.place.source.read_link(item.name)
         read_old_target(item)
         if item.existing is not None and item.old_target == item.target:
             self._update(worker, item, item.existing)
@@ -109,7 +106,7 @@ class Specials(Handler):
                 mode = metadata.mode(item.info, item.existing)
                 os.chmod(target, mode)
                 if metadata.xattrs:
-                    found = xattrs.read_entry(item.place.source, item.name, metadata.root)
+                    found = item.place.source.entry_xattrs(item.name, metadata.root)
                     wanted = metadata.wanted_xattrs(found, item.path)
                     current = xattrs.read_open(target, metadata.root)
                     metadata.write_xattrs(target, mode, wanted, current, item.path)

@@ -114,7 +114,7 @@ class Walk:
     def _list_source(self, worker: Worker, directory: Directory) -> Listing:
         filters, path = self._session.filters, directory.path
         listing = Listing({}, {}, set(), set())
-        with os.scandir(directory.source) as entries:
+        with directory.opened_source.scan() as entries:
             for entry in entries:
                 name = entry.name
                 listing.all_names.add(name)
@@ -252,11 +252,12 @@ class Walk:
     def _synchronize(self, worker: Worker, items: List[Item]) -> None:
         context, synchronize = self._session.context, self._handlers.synchronize
         context.meter.current = text(items[0].path)
-        for item in items:
-            context.check()
-            with self._session.failures_of(item.path):
-                synchronize(worker, item)
-            worker.tally.items_done += 1
+        with items[0].place.source.ahead(self._handlers.files.to_be_copied(items)):
+            for item in items:
+                context.check()
+                with self._session.failures_of(item.path):
+                    synchronize(worker, item)
+                worker.tally.items_done += 1
 
     def _done(self, worker: Worker, directory: Optional[Directory]) -> None:
         """One task of the directory is done; after the last it is left, which is a task of its parent's."""

@@ -50,6 +50,11 @@ class Counters:
 
 
 COUNTERS = tuple(name for name, value in vars(Counters).items() if value == 0)
+# Those that count what was done, and not what there is.
+DEEDS = (
+    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "metadata_updated", "directories_created"),
+    *("symlinks_created", "hard_links_created", "specials_created", "deleted", "temporaries_removed", "files_verified"),
+)
 
 
 class Worker:

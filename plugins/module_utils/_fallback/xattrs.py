@@ -55,6 +55,11 @@ def _read(target: Target, root: bool, follow: bool) -> Xattrs:
     return found
 
 
+def for_user(found: Xattrs, root: bool) -> Xattrs:
+    """Of another user's attributes those that this user could set."""
+    return found if root else {name: value for name, value in found.items() if not name.startswith(_ROOT_ONLY)}
+
+
 def differing(wanted: Xattrs, current: Xattrs) -> FrozenSet[str]:
     """Names of the attributes that are not alike on both sides."""
     if wanted == current:
