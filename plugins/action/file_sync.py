@@ -12,14 +12,14 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.loader import connection_loader
 
-from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere
-from ansible_collections.migration.assistant.plugins.plugin_utils import far_host
+from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere, payload
+from ansible_collections.migration.assistant.plugins.plugin_utils import executor_action, far_host
 from ansible_collections.migration.assistant.plugins.plugin_utils.executor_action import JobActionBase, Result
 
 
 class ActionModule(JobActionBase):
     """Brings the engine, and watches the job. With direction push or pull the module runs on the controller, and its
-    engine reaches the one on the managed host by ssh."""
+    executor reaches the one on the managed host by ssh."""
 
     def _work(self) -> Result:
         if self._task.args.get("direction") in ("push", "pull") and self._connection.transport != "local":
@@ -29,23 +29,42 @@ class ActionModule(JobActionBase):
         return super()._work()
 
     def _reach(self) -> None:
-        """Find out how the engine on the host is started; bring it, except in check mode."""
+        """Find out how the executors on the host are started; bring the engine, except in check mode."""
+        engine, prelude, reason = self._find_engine()
+        interpreter = self._interpreter()
+        host = far_host.Host(self._connection)
+        self._besides["far"] = {
+            "name": host.name,
+            "engine": host.command(engine) if engine else None,
+            "prelude": prelude,
+            "reason": reason,
+            "fallback": host.command(payload.command(interpreter)),
+        }
+        self._added["_far_password"] = host.password
+
+    def _find_engine(self) -> tuple[str | None, str | None, str]:
+        """The command that starts the engine on the host, if it can have one, the file that is sent to it first, and
+        why it has none."""
+        if self._task.args.get("executor") == "python" or executor_action.switch() is False:
+            return None, None, "it was not asked for"
         reply = self._bring_beforehand()
         if reply.get("failed") and "executor" not in reply:
             raise AnsibleActionFail(str(reply.get("msg", reply)), result=reply)
         executor = reply.get("executor") or {}
-        prelude = None
         if executor.get("used") == "go":
-            remote = elsewhere.installed(executor["path"])
-        elif self._task.check_mode and reply.get("changed"):
-            build = self._builds.find(reply["platform"])
-            prelude = build.compressed if build else None
-            remote = elsewhere.from_memory(self._discovered_interpreter or "python3", os.path.getsize(prelude or ""))
-        else:
-            raise AnsibleActionFail(f"direction: push and pull need the engine on the host: {executor.get('reason')}")
-        found = far_host.facts(self._connection, remote, prelude)
-        self._besides["far"] = found["far"]
-        self._added["_far_password"] = found["password"]
+            return elsewhere.installed(executor["path"]), None, ""
+        build = self._builds.find(reply["platform"]) if self._task.check_mode and reply.get("changed") else None
+        if build is not None:
+            python = self._interpreter() or "python3"
+            return elsewhere.from_memory(python, os.path.getsize(build.compressed)), build.compressed, ""
+        return None, None, str(executor.get("reason"))
+
+    def _interpreter(self) -> str | None:
+        """The host's Python, if its inventory names one or Ansible has found one."""
+        named = self._templar.template(self._task_vars.get("ansible_python_interpreter"))
+        if isinstance(named, str) and not named.startswith("auto"):
+            return named
+        return self._discovered_interpreter or None
 
     def _go_home(self) -> None:
         """Let the module run on the controller, as the user that the play was started by."""

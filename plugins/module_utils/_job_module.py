@@ -22,6 +22,7 @@ from ._executor import (
     JobFailed,
     Outcome,
     Wish,
+    after_refusal,
     cache,
     can_run,
     choose,
@@ -171,6 +172,15 @@ class Run:
     def choice(self) -> Choice:
         """The executor that was chosen."""
         return self._choice
+
+    def fall_back(self, why: str) -> None:
+        """Let the Python fallback do the work, which the engine cannot do. Ends the module if the task forbids that."""
+        try:
+            self._choice = after_refusal(self._wish, why)
+        except ExecutorUnavailable as exc:
+            self.fail(str(exc))
+        if not self.check_mode:
+            self.module.warn("the Python fallback does the work: %s" % why)
 
     @property
     def directory(self) -> str:

@@ -23,6 +23,9 @@ description:
     Between two hosts an engine works on each. They talk over several ssh connections at once; directories are listed
     and small files are sent ahead of need, large files come in chunks by several connections. Every content is checked
     on arrival by its CRC-32, from the read at the source to the write at the destination.
+  - >-
+    Where one of the two hosts cannot have the engine, the Python fallback works on both, over one connection and with
+    the same result. The other host needs Python 3.8 or later for that, and nothing is put on it.
 notes:
   - A trailing slash means nothing. The contents of the one directory become the contents of the other.
   - Entries that cannot be carried over are listed in RV(notices).
@@ -31,10 +34,9 @@ notes:
     play, and RV(executor) and RV(changes_file) are the controller's. What is on the managed host is read and written
     as the user that the task becomes there.
   - >-
-    A transfer between two hosts needs the Go engine on both. It is brought to managed hosts by itself, and to the host
-    of a C(ssh://) URL by the managed host, if both are of one platform. In check mode nothing is put on any host: then
-    the engine is sent to the memory of a Linux host that lacks it. The managed host of a C(ssh://) URL must have it
-    already, for which the module M(migration.assistant.engine) can be used.
+    The engine is brought to managed hosts by itself, and to the host of a C(ssh://) URL by the managed host, if both
+    are of one platform. In check mode nothing is put on any host: then the engine is sent to the memory of a Linux host
+    that lacks it, or the fallback looks.
   - >-
     If a connection is lost it is made anew, see O(retries). When that does not help the task fails with RV(error_code)
     V(unreachable), and a rerun goes on from what has arrived.
@@ -430,7 +432,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.migration.assistant.plugins.module_utils import _job_module, _job_options
-from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere
+from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere, payload
 from ansible_collections.migration.assistant.plugins.module_utils._files import far, sync
 
 
@@ -443,34 +445,50 @@ def main() -> None:
 
 
 def work(run: _job_module.Run) -> None:
+    managed = run.controller.far
     try:
-        parameters, method = sync.plan(run.params, run.controller.far, lambda url: reach(run, url))
+        reached = None if managed is None else managed_host(run, managed)
+        parameters, method = sync.plan(run.params, reached, lambda url: reach(run, url))
     except sync.FileSyncError as exc:
         run.fail(str(exc))
-    if "far" in parameters and run.choice.used != "go":
-        run.fail("a side on another host needs the Go engine, which cannot be had: %s" % run.choice.reason)
     facts = {"source": run.params["source"], "destination": run.params["destination"], "method": method}
     elsewhere = parameters.get("far", {}).get("side") == "destination"
     outcome = run.job("file_sync", parameters, writes=[] if elsewhere else [parameters["destination"]], **facts)
     run.exit(outcome, **facts)
 
 
+def managed_host(run: _job_module.Run, told: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
+    """The managed host, with the same executor as this one. told: what the action plugin has found out."""
+    if run.choice.used == "go" and told["engine"] is None:
+        run.fall_back("the host %s has no engine: %s" % (told["name"], told["reason"]))
+    if run.choice.used == "go":
+        return {"command": told["engine"], "name": told["name"], "prelude": told["prelude"]}
+    return {"command": told["fallback"], "name": told["name"], "prelude": prelude(run, payload.payload())}
+
+
 def reach(run: _job_module.Run, url: far.Url) -> t.Dict[str, t.Any]:
-    """The host of a URL, with an engine like that of this host; in check mode nothing is put there."""
-    if run.choice.used != "go" or run.choice.path is None:
-        return {"command": ["ssh"], "name": url.host}
+    """The host of a URL, with the same executor as this host; in check mode nothing is put there."""
     *ssh, host = far.ssh_command(url, run.params)
     ssh += [*elsewhere.fast_ciphers(ssh, host), host]
-    try:
-        command, sent = elsewhere.find(ssh, run.choice.path, bring=not run.check_mode)
-    except (elsewhere.Unreachable, OSError) as exc:
-        run.fail("unable to reach %s: %s" % (url.host, exc), error_code="unreachable", resumable=True)
-    prelude = None
-    if sent is not None:
-        prelude = os.path.join(run.directory, "migration-engine.gz")
-        with open(prelude, "wb") as stream:
-            stream.write(sent)
-    return {"command": [*ssh, command], "name": url.host, "prelude": prelude}
+    if run.choice.used == "go":
+        try:
+            command, sent = elsewhere.find(ssh, run.choice.path or "", bring=not run.check_mode)
+            return {"command": [*ssh, command], "name": url.host, "prelude": prelude(run, sent)}
+        except elsewhere.NoEngine as exc:
+            run.fall_back("the host %s has no engine: %s" % (url.host, exc))
+        except (elsewhere.Unreachable, OSError) as exc:
+            run.fail("unable to reach %s: %s" % (url.host, exc), error_code="unreachable", resumable=True)
+    return {"command": [*ssh, payload.command()], "name": url.host, "prelude": prelude(run, payload.payload())}
+
+
+def prelude(run: _job_module.Run, sent: t.Optional[bytes]) -> t.Optional[str]:
+    """A file with what is sent to the other host before anything else, None for nothing."""
+    if sent is None:
+        return None
+    path = os.path.join(run.directory, "prelude")
+    with open(path, "wb") as stream:
+        stream.write(sent)
+    return path
 
 
 if __name__ == "__main__":

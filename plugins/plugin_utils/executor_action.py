@@ -89,7 +89,7 @@ class EngineActionBase(ActionBase):
             if not local or platform == host_platform()
         }
         arguments["_controller"] = {
-            "use_go_engine": _switch(),
+            "use_go_engine": switch(),
             "builds": builds,
             "named": self._builds.named.as_option(local) if self._builds.named else None,
             "notes": self._builds.notes,
@@ -141,7 +141,7 @@ class JobActionBase(EngineActionBase):
 
     def _work_async(self) -> Result:
         """Ansible's own way of polling has no time to bring anything, so the engine is brought before."""
-        if not self._task.check_mode and self._task.args.get("executor") != "python" and _switch() is not False:
+        if not self._task.check_mode and self._task.args.get("executor") != "python" and switch() is not False:
             self._bring_beforehand()
         order = self._order(None)
         order["job"]["limit"] = float(self._task.async_val)
@@ -261,7 +261,7 @@ def _controller(task_vars: t.Mapping[str, t.Any]) -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _switch() -> bool | None:
+def switch() -> bool | None:
     value = os.environ.get(SWITCH, "").strip()
     if not value:
         return None

@@ -2,13 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How the engine on the controller reaches the one on a managed host: by ssh, with the play's own settings."""
+"""How the executor on the controller reaches the one on a managed host: by ssh, with the play's own settings."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.connection import ConnectionBase
@@ -17,7 +16,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._executor impo
 
 
 def check(connection: ConnectionBase) -> None:
-    """Fail for a connection over which no engine can reach another."""
+    """Fail for a connection over which no executor can reach another."""
     if connection.transport != "ssh":
         raise AnsibleActionFail(
             f"direction: push and pull go by ssh; the connection to this host is {connection.transport}"
@@ -29,11 +28,29 @@ def check(connection: ConnectionBase) -> None:
         )
 
 
-def command(connection: ConnectionBase, remote: str) -> list[str]:
-    """The words that run a command on the host, each time by a connection of its own.
+class Host:
+    """A managed host, for commands on it that each have a connection of their own."""
 
-    The module puts the task's ssh_options behind the first word: ssh takes the first of each that it is given.
-    """
+    def __init__(self, connection: ConnectionBase) -> None:
+        self._connection = connection
+        self.name = str(connection.get_option("host"))
+        # What is asked for on the way to the user that tasks on the host run as.
+        self.password: str | None = None
+        if connection.become is not None:
+            self.password = connection.become.get_option("become_pass", playcontext=None) or None
+        self._ssh = _ssh(connection)
+
+    def command(self, remote: str) -> list[str]:
+        """The words that run a command on the host as that user.
+
+        The module puts the task's ssh_options behind the first word: ssh takes the first of each that it is given.
+        """
+        become = self._connection.become
+        wrapped = become.build_become_command(remote, self._connection._shell) if become is not None else remote
+        return [*self._ssh, wrapped]
+
+
+def _ssh(connection: ConnectionBase) -> list[str]:
     option = connection.get_option
     words = [option("ssh_executable") or "ssh"]
     words += [*elsewhere.PLAIN_SSH, "-o", "ControlMaster=no", "-o", "ControlPath=none"]
@@ -49,19 +66,4 @@ def command(connection: ConnectionBase, remote: str) -> list[str]:
     words += ["-o", f"ConnectTimeout={option('timeout')}"]
     for name in ("ssh_common_args", "ssh_extra_args"):
         words += shlex.split(option(name) or "")
-    return [*words, *elsewhere.fast_ciphers(words, option("host")), option("host"), remote]
-
-
-def become(connection: ConnectionBase, remote: str) -> tuple[str, str | None]:
-    """The command as the user that tasks on the host run as, and the password that is asked for on the way there."""
-    if connection.become is None:
-        return remote, None
-    wrapped = connection.become.build_become_command(remote, connection._shell)
-    return wrapped, connection.become.get_option("become_pass", playcontext=None) or None
-
-
-def facts(connection: ConnectionBase, remote: str, prelude: str | None = None) -> dict[str, t.Any]:
-    """What a module on the controller is told of the host. prelude: the file that is sent before anything else."""
-    wrapped, password = become(connection, remote)
-    far = {"command": command(connection, wrapped), "name": str(connection.get_option("host"))}
-    return {"far": {**far, "prelude": prelude}, "password": password}
+    return [*words, *elsewhere.fast_ciphers(words, option("host")), option("host")]

@@ -6,19 +6,20 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from pathlib import Path
 
 import pytest
 
-from .executors import Executor, run
+from .executors import FAR_SIDES, Executor, run, serving
 from .test_file_sync_resumed import SIZE, Pair, go_on, pair, parameters, recorded
 from .trees import rsync_differences, temporaries
 
 __all__ = ["pair"]  # a fixture
 
 
-@pytest.mark.parametrize("executor", ["pull", "push"])
+@pytest.mark.parametrize("executor", list(FAR_SIDES))
 def test_between_two_hosts(executor: Executor, pair: Pair) -> None:
     stopped = run(executor, "file_sync", parameters(*pair, bandwidth_limit=SIZE // 4), timeout=3)
     assert stopped.terminal["code"] == "timeout", stopped.terminal
@@ -97,6 +98,31 @@ def test_a_connection_that_is_lost_each_time_ends_the_job(
     assert done.terminal["message"].startswith("the connection to there was lost")
     assert done.terminal["resumable"]
     assert len((tmp_path / "deaths").read_text()) == 2
+
+
+def dying_after(seconds: float, executor: Executor, counted: Path) -> list[str]:
+    """A command for the other end, whose first process is killed after a time."""
+    serve = shlex.join(serving(executor))
+    script = f'echo >> "{counted}"; if [ "$(wc -l < "{counted}")" -le 1 ]; then exec timeout -s KILL {seconds} {serve}'
+    return ["sh", "-c", f"{script}; else exec {serve}; fi"]
+
+
+@pytest.mark.parametrize("executor", ["python pull", "python push"])
+def test_the_fallback_makes_a_lost_connection_anew(executor: Executor, pair: Pair, tmp_path: Path) -> None:
+    command = dying_after(2, executor, tmp_path / "deaths")
+    far = {"command": command, "name": "there", "retries": 2}
+    done = run(executor, "file_sync", parameters(*pair, far=far, bandwidth_limit=SIZE // 4))
+    assert done.terminal["event"] == "result", done.terminal
+    lost = [event for event in done.warnings if event["code"] == "connection_lost"]
+    assert [event["message"] for event in lost] == [
+        "the connection to there was lost: the connection to the other host was lost; trying again in 1s"
+    ]
+    assert done.terminal["performance"]["retry_count"] == 1
+    assert rsync_differences(*pair) == ""
+    assert temporaries(pair[1]) == []
+    assert 0 < done.statistics["bytes_copied"] <= SIZE * 2
+    assert done.statistics["bytes_resumed"] > 0
+    assert run(executor, "file_sync", parameters(*pair)).changes == []
 
 
 def test_what_cannot_be_reached_in_the_first_place_is_not_tried_again(pair: Pair) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from .executors import FALLBACK, environment, job, run
+from .executors import FALLBACK, FAR_FALLBACKS, Executor, command, environment, job, run, serving
 from .trees import rsync_differences, settle, temporaries, write
+
+Pair = t.Tuple[Path, Path]
 
 # At least these phases must be met, so that a renamed failpoint cannot make the test hollow.
 LEAST_PHASES = 12
@@ -28,7 +30,7 @@ SUICIDAL_FALLBACK = f"""
 import os, runpy, signal, sys
 WRITES = {{"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.utime", "os.chmod",
           "os.chown", "os.truncate", "os.setxattr", "open"}}
-fatal, count = int(sys.argv[1]), 0
+fatal, count, log = int(sys.argv[1]), 0, os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
 def hook(event, arguments):
     global count
     if event not in WRITES or event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
@@ -37,11 +39,16 @@ def hook(event, arguments):
     if count == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
-sys.argv[1:] = []
+sys.argv[1:3] = []
+leave = os._exit
+def tell(code):
+    os.write(log, b"%d" % count)
+    leave(code)
+os._exit = tell
 try:
     runpy.run_module({FALLBACK!r}, run_name="__main__", alter_sys=True)
 finally:
-    sys.stderr.write("writes: %d" % count)
+    os.write(log, b"%d" % count)
 """
 
 
@@ -78,7 +85,7 @@ def parameters(source: Path, destination: Path) -> dict[str, t.Any]:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
+def pair(tmp_path: Path) -> Pair:
     source, destination = tmp_path / "source", tmp_path / "destination"
     source.mkdir()
     destination.mkdir()
@@ -97,7 +104,7 @@ def clear(source: Path, destination: Path) -> None:
         root.mkdir()
 
 
-def rerun_completes(executor: t.Literal["go", "python"], source: Path, destination: Path, where: str) -> None:
+def rerun_completes(executor: Executor, source: Path, destination: Path, where: str) -> None:
     again = run(executor, "file_sync", parameters(source, destination))
     assert again.terminal["event"] == "result", (where, again.terminal)
     assert rsync_differences(source, destination) == "", where
@@ -105,7 +112,7 @@ def rerun_completes(executor: t.Literal["go", "python"], source: Path, destinati
     assert run(executor, "file_sync", parameters(source, destination)).changes == [], where
 
 
-def test_the_engine_killed_at_every_phase(pair: tuple[Path, Path], failing_engine: Path, tmp_path: Path) -> None:
+def test_the_engine_killed_at_every_phase(pair: Pair, failing_engine: Path, tmp_path: Path) -> None:
     source, destination = pair
     log = tmp_path / "phases"
     run("go", "file_sync", parameters(*pair), engine=failing_engine, env={"MIGRATION_FAILPOINT_LOG": str(log)})
@@ -126,12 +133,25 @@ def test_the_engine_killed_at_every_phase(pair: tuple[Path, Path], failing_engin
             rerun_completes("go", source, destination, f"killed at {phase}, hit {hit}")
 
 
-def test_the_fallback_killed_at_every_write(pair: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize("executor", list(FAR_FALLBACKS))
+def test_the_fallback_with_the_destination_killed_at_every_write(executor: Executor, pair: Pair) -> None:
+    """By itself or from afar it leaves the same; what it writes is the same, so a sample is enough."""
     source, destination = pair
-    counted = kill_fallback(0, pair)
-    assert counted.returncode == 0, counted.stderr
-    writes = int(counted.stderr.rpartition(b"writes: ")[2])
-    assert writes > 50
+    writes = count_writes(executor, pair)
+    for fatal in range(1, writes + 1, 7):
+        anew(source, destination)
+        killed = kill_fallback(fatal, pair, executor)
+        where = f"killed at write {fatal} of {writes}"
+        if executor == "python push":
+            assert b'"unreachable"' in killed.stdout or fatal > writes - 8, (where, killed.stdout[-500:])
+        else:
+            assert killed.returncode == -signal.SIGKILL or fatal > writes - 8, (where, killed.stderr)
+        rerun_completes(executor, source, destination, where)
+
+
+def test_the_fallback_killed_at_every_write(pair: Pair) -> None:
+    source, destination = pair
+    writes = count_writes("python", pair)
     for fatal in range(1, writes + 1, 3):
         anew(source, destination)
         killed = kill_fallback(fatal, pair)
@@ -139,10 +159,26 @@ def test_the_fallback_killed_at_every_write(pair: tuple[Path, Path]) -> None:
         rerun_completes("python", source, destination, f"killed at write {fatal} of {writes}")
 
 
-def kill_fallback(fatal: int, pair: tuple[Path, Path]) -> subprocess.CompletedProcess[bytes]:
+def count_writes(executor: Executor, pair: Pair) -> int:
+    counted = kill_fallback(0, pair, executor)
+    assert counted.returncode == 0, counted.stderr
+    writes = int((pair[0].parent / "writes").read_text())
+    assert writes > 50
+    return writes
+
+
+def kill_fallback(fatal: int, pair: Pair, executor: Executor = "python") -> subprocess.CompletedProcess[bytes]:
+    """Run the fallback; the end that has the destination kills itself at that write, and counts its writes."""
+    suicidal = [sys.executable, "-c", SUICIDAL_FALLBACK, str(fatal), str(pair[0].parent / "writes")]
+    wanted = parameters(*pair)
+    near = [*suicidal, "run"]
+    if executor != "python":
+        far = serving(executor) if executor == "python pull" else [*suicidal, "serve"]
+        wanted["far"] = {"side": FAR_FALLBACKS[executor], "command": far}
+        near = near if executor == "python pull" else command("python")
     return subprocess.run(
-        [sys.executable, "-c", SUICIDAL_FALLBACK, str(fatal)],
-        input=job("file_sync", parameters(*pair)),
+        near,
+        input=job("file_sync", wanted),
         capture_output=True,
         env=environment(),
         timeout=60,

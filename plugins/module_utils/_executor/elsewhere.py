@@ -78,6 +78,10 @@ class Unreachable(Exception):
     """The other host cannot be reached, or cannot have the engine; the message says why in one line."""
 
 
+class NoEngine(Unreachable):
+    """The other host can be reached, and cannot have the engine."""
+
+
 def installed(path: str) -> str:
     """The command that starts an engine which the other host has."""
     return "%s serve" % shlex.quote(path)
@@ -126,13 +130,13 @@ def find(ssh: t.Sequence[str], engine: str, bring: bool) -> t.Tuple[str, t.Optio
         return installed(said["engine"]), None
     platform = platform_name(*said.get("platform", " ").split(" ", 1))
     if platform != host_platform():
-        raise Unreachable("it is %s, and this host has the engine for %s only" % (platform, host_platform()))
+        raise NoEngine("it is %s, and this host has the engine for %s only" % (platform, host_platform()))
     packed = gzip.compress(content, 6)
     if not bring:
         return from_memory("python3", len(packed)), packed
     said = _ask(ssh, _INSTALL.format(**names), packed)
     if "engine" not in said:
-        raise Unreachable("the engine cannot be installed there")
+        raise NoEngine("the engine cannot be installed there")
     return installed(said["engine"]), None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils._fallback.copy import Copier
+from ansible_collections.migration.assistant.plugins.module_utils._fallback.origin import SourceFile
 
 from .conftest import list_temporaries
 
@@ -306,10 +307,10 @@ def interfere(monkeypatch: pytest.MonkeyPatch, after: t.Callable[[int, int], Non
     copy = Copier.copy
 
     def disturbed(
-        self: Copier, worker: t.Any, source: int, target: int, info: os.stat_result, partial: t.Any = None
+        self: Copier, worker: t.Any, opened: SourceFile, target: int, info: os.stat_result, partial: t.Any = None
     ) -> None:
-        copy(self, worker, source, target, info, partial)
-        after(source, target)
+        copy(self, worker, opened, target, info, partial)
+        after(opened.descriptor or -1, target)
 
     monkeypatch.setattr(Copier, "copy", disturbed)
 

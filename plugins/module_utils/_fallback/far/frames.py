@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 import zlib
-from typing import BinaryIO, Callable, Dict, Optional
+from typing import IO, Callable, Dict, Optional
 
 from .._errors import JobError
 
@@ -89,7 +89,7 @@ class Pace:
 class Frames:
     """One connection. Any thread may send; ``start`` begins to receive, in a thread of its own."""
 
-    def __init__(self, incoming: BinaryIO, outgoing: int) -> None:
+    def __init__(self, incoming: IO[bytes], outgoing: int) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._lock = threading.Lock()

@@ -13,10 +13,11 @@ import os
 import queue
 import subprocess
 import threading
-from typing import Any, BinaryIO, Callable, Dict, List, Optional
+from typing import IO, Any, Dict, List, Optional
 
 from ..._version import VERSION
 from .. import _platform
+from .._context import Context
 from .._errors import JobError
 from ..tree import from_text
 from .frames import ConnectionLost, Frames
@@ -25,6 +26,7 @@ Greeting = Dict[str, Any]
 
 _START = b'{"migration_fallback":'
 _TRANSPORT = 1
+_OTHER_CODECS = ("zstd", "lz4", "brotli")
 # What a login may print before the fallback speaks.
 _MOST_NOISE = 64 << 10
 _TAIL = 8 << 10
@@ -53,7 +55,7 @@ def greet(outgoing: int, **said: Any) -> None:
         data = data[os.write(outgoing, data) :]
 
 
-def read_greeting(incoming: BinaryIO) -> Greeting:
+def read_greeting(incoming: IO[bytes]) -> Greeting:
     """The other end's first line; what a login, or a password that nobody asked for, put before it is passed over."""
     noise = 0
     while noise < _MOST_NOISE:
@@ -73,9 +75,13 @@ def read_greeting(incoming: BinaryIO) -> Greeting:
 class Link:
     """One running command, greeted; a context manager. Raises JobError ``unreachable``, in one line."""
 
-    def __init__(self, far: Dict[str, Any], role: str, check: Callable[[], None]) -> None:
+    def __init__(self, context: Context, role: str) -> None:
+        far: Dict[str, Any] = context.parameters["far"]
+        if far["compression"] in _OTHER_CODECS:
+            message = "the Python fallback compresses what it sends by gzip, and not by %s" % far["compression"]
+            context.warning("codec_replaced", message)
         self.name: str = far["name"]
-        self._check = check
+        self._check = context.check
         self._tail = b""
         self.frames: Optional[Frames] = None
         command = [os.fsencode(from_text(word)) for word in far["command"]]
@@ -105,7 +111,7 @@ class Link:
         return self.frames
 
     @property
-    def _incoming(self) -> BinaryIO:
+    def _incoming(self) -> IO[bytes]:
         if self._process.stdout is None:
             raise AssertionError("it is a pipe")
         return self._process.stdout

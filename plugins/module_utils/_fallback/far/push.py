@@ -29,9 +29,8 @@ _PATIENCE = 0.2
 
 def push(context: Context) -> None:
     """Let the other end do the job. Raises what it failed by."""
-    far: Dict[str, Any] = context.parameters["far"]
     context.elsewhere = True
-    with Link(far, "job", context.check) as link:
+    with Link(context, "job") as link:
         context.connected = True
         try:
             terminal = _relayed(context, link)

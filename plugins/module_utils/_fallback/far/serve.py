@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import sys
-from typing import Any, BinaryIO, NoReturn, Optional
+from typing import IO, Any, NoReturn, Optional
 
 from .._context import Event
 from .._runner import execute
@@ -26,10 +27,10 @@ from .source import Near
 def main() -> NoReturn:
     """Ends the process with code 0 if the connection was ended, with 1 if there was none."""
     # At once: a thread still waits for what comes in.
-    os._exit(_serve(open(sys.stdin.fileno(), "rb", closefd=False), sys.stdout.fileno()))
+    os._exit(_serve(io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False)), sys.stdout.fileno()))
 
 
-def _serve(incoming: BinaryIO, outgoing: int) -> int:
+def _serve(incoming: IO[bytes], outgoing: int) -> int:
     try:
         said = read_greeting(incoming)
     except EOFError:

@@ -48,7 +48,7 @@ def far_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
         return
     link: Optional[Link] = None
     try:
-        with Link(far, "serve", context.check) as link:
+        with Link(context, "serve") as link:
             context.connected = True
             questions = Questions(link.opened, context.check)
             handlers = {**questions.handlers(), CENSUS: lambda payload: _take_census(context, payload)}
