@@ -55,7 +55,7 @@ def assert_same(bed: Bed, one: str, other: str) -> None:
     assert done.stdout == "", done.stdout
 
 
-def four_ways(bed: Bed, playbook: str, inventory: Path) -> list[Played]:
+def four_ways(bed: Bed, playbook: str, inventory: Path, executor: str = "go") -> list[Played]:
     """Check, run, check, run."""
     plays = [bed.play(playbook, inventory, check=check) for check in (True, False, True, False)]
     for play in plays:
@@ -63,7 +63,7 @@ def four_ways(bed: Bed, playbook: str, inventory: Path) -> list[Played]:
     checked, done, again_checked, again = (play.result("Copy") for play in plays)
     assert (checked.changed, done.changed, again_checked.changed, again.changed) == (True, True, False, False)
     assert _changes(checked) == _changes(done)
-    assert done.result["executor"]["used"] == "go"
+    assert done.result["executor"]["used"] == executor
     for result in (again_checked, again):
         assert result.result["performance"]["bytes_transferred"] == 0
         assert result.result["changes_count"] == 0
@@ -84,13 +84,18 @@ USERS: dict[str, dict[str, t.Any]] = {
 
 @pytest.mark.parametrize("who", USERS)
 @pytest.mark.parametrize("direction", ["push", "pull"])
-def test_a_tree_goes_between_controller_and_host(bed: Bed, tmp_path: Path, direction: str, who: str) -> None:
+@pytest.mark.parametrize("executor", ["go", "python"])
+def test_a_tree_goes_between_controller_and_host(
+    bed: Bed, tmp_path: Path, executor: str, direction: str, who: str
+) -> None:
     host = bed.host(f"{direction}-{who}")
+    host.run("rm -rf /srv/tree")
     here, there = tmp_path / "tree", "/srv/tree"
     make_mixed(here if direction == "push" else there, None if direction == "push" else host)
     source, destination = (str(here), there) if direction == "push" else (there, str(here))
-    playbook = sync(source=source, destination=destination, direction=direction, delete=True)
-    plays = four_ways(bed, playbook, bed.inventory([host], **USERS[who]))
+    chosen = {"executor": "python"} if executor == "python" else {}
+    playbook = sync(source=source, destination=destination, direction=direction, delete=True, **chosen)
+    plays = four_ways(bed, playbook, bed.inventory([host], **USERS[who]), executor)
     ends = [str(here), f"root@{host.address}:{there}"]
     assert_same(bed, *(ends if direction == "push" else reversed(ends)))
     assert plays[1].result("Copy").result["method"]["chosen"] == "hybrid_sync"

@@ -17,10 +17,12 @@ import typing as t
 import zlib
 
 from .. import _fallback
+from .._fallback.far import serve
 from .._version import PROTOCOL, VERSION
 
-# What the modules are called there.
+# What the modules are called there, and the one that is started.
 _PACKAGE = "migration_assistant"
+_MAIN = _PACKAGE + serve.__name__[serve.__name__.rindex("._fallback") :]
 # Pythons of hosts that say nothing of theirs.
 _PYTHONS = ("python3", "/usr/bin/python3", "/usr/libexec/platform-python", "/usr/local/bin/python3")
 
@@ -50,7 +52,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module):
         exec(compile(modules[module.__name__][1], module.__name__, "exec"), module.__dict__)
 sys.meta_path.insert(0, Modules())
-importlib.import_module("migration_assistant._fallback.far.serve").main()
+importlib.import_module(sys.argv[1]).main()
 """
 
 
@@ -67,7 +69,7 @@ def payload() -> bytes:
 
 def command(python: t.Optional[str] = None) -> str:
     """The command that starts what payload gives; python: the Python to use, one that is found by default."""
-    start = "-c %s" % shlex.quote(_FROM_MEMORY)
+    start = "-c %s %s" % (shlex.quote(_FROM_MEMORY), _MAIN)
     if python is not None:
         return "%s %s" % (python, start)
     search = 'for p in %s; do command -v "$p" >/dev/null 2>&1 && exec "$p" %s; done' % (" ".join(_PYTHONS), start)
