@@ -39,13 +39,19 @@ class ActionModule(JobActionBase):
             "prelude": prelude,
             "reason": reason,
             "fallback": host.command(payload.command(interpreter)),
+            "ssh": host.ssh,
+            "shell": host.shell(),
         }
         self._added["_far_password"] = host.password
 
     def _find_engine(self) -> tuple[str | None, str | None, str]:
         """The command that starts the engine on the host, if it can have one, the file that is sent to it first, and
         why it has none."""
-        if self._task.args.get("executor") == "python" or executor_action.switch() is False:
+        if (
+            self._task.args.get("method") == "ssh_rsync"
+            or self._task.args.get("executor") == "python"
+            or executor_action.switch() is False
+        ):
             return None, None, "it was not asked for"
         reply = self._bring_beforehand()
         if reply.get("failed") and "executor" not in reply:

@@ -182,6 +182,12 @@ class Run:
         if not self.check_mode:
             self.module.warn("the Python fallback does the work: %s" % why)
 
+    def use_python(self, why: str) -> None:
+        """Let the Python fallback do what is no work for the engine. Ends the module if the task insists on that."""
+        if self._wish.executor == "go":
+            self.fail("executor: go was asked for, but %s" % why)
+        self._choice = python_choice(why)
+
     @property
     def directory(self) -> str:
         """A directory that only this user can enter, which is there for as long as the job."""

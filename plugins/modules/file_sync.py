@@ -160,9 +160,14 @@ options:
         Between two hosts small files go in a row whatever the method: many in one stream, without a pause between them.
         V(archive_transfer) compresses all that shrinks, as O(compression=zstd) does unless that says otherwise, and
         sends large files in one piece. V(hybrid_sync) sends large files in chunks, as V(chunked_transfer) does.
+      - >-
+        V(ssh_rsync), between two hosts that both have rsync, lets that do the work: O(max_connections) of them share
+        the directories, and one more then goes over the whole tree. RV(changes) does not tell what an entry was before,
+        and O(parallel_files), O(parallel_chunks), O(chunk_size) and O(buffer_size) have no effect. O(compression=auto)
+        compresses nothing, and V(brotli) cannot be had. C(become) must be by sudo or doas, without a password.
       - V(auto) means V(direct_copy) where both sides are on one host, and V(hybrid_sync) between two hosts.
     type: str
-    choices: [auto, direct_copy, chunked_transfer, concurrent_chunks, archive_transfer, hybrid_sync]
+    choices: [auto, direct_copy, chunked_transfer, concurrent_chunks, archive_transfer, hybrid_sync, ssh_rsync]
     default: auto
   compare:
     description:
@@ -445,6 +450,9 @@ def main() -> None:
 
 
 def work(run: _job_module.Run) -> None:
+    by_rsync = run.params["method"] == "ssh_rsync"
+    if by_rsync:
+        run.use_python("method: ssh_rsync lets rsync do the work")
     managed = run.controller.far
     try:
         reached = None if managed is None else managed_host(run, managed)
@@ -453,12 +461,19 @@ def work(run: _job_module.Run) -> None:
         run.fail(str(exc))
     facts = {"source": run.params["source"], "destination": run.params["destination"], "method": method}
     elsewhere = parameters.get("far", {}).get("side") == "destination"
-    outcome = run.job("file_sync", parameters, writes=[] if elsewhere else [parameters["destination"]], **facts)
+    outcome = run.job(
+        "ssh_rsync" if by_rsync else "file_sync",
+        parameters,
+        writes=[] if elsewhere else [parameters["destination"]],
+        **facts,
+    )
     run.exit(outcome, **facts)
 
 
 def managed_host(run: _job_module.Run, told: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """The managed host, with the same executor as this one. told: what the action plugin has found out."""
+    if run.params["method"] == "ssh_rsync":
+        return {name: told[name] for name in ("name", "ssh", "shell")}
     if run.choice.used == "go" and told["engine"] is None:
         run.fall_back("the host %s has no engine: %s" % (told["name"], told["reason"]))
     if run.choice.used == "go":
@@ -469,6 +484,8 @@ def managed_host(run: _job_module.Run, told: t.Mapping[str, t.Any]) -> t.Dict[st
 def reach(run: _job_module.Run, url: far.Url) -> t.Dict[str, t.Any]:
     """The host of a URL, with the same executor as this host; in check mode nothing is put there."""
     *ssh, host = far.ssh_command(url, run.params)
+    if run.params["method"] == "ssh_rsync":
+        return {"name": url.host, "ssh": [*ssh, host], "shell": "sh -c"}
     ssh += [*elsewhere.fast_ciphers(ssh, host), host]
     if run.choice.used == "go":
         try:

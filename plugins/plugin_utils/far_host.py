@@ -38,7 +38,8 @@ class Host:
         self.password: str | None = None
         if connection.become is not None:
             self.password = connection.become.get_option("become_pass", playcontext=None) or None
-        self._ssh = _ssh(connection)
+        # The words to which a command for the host is added.
+        self.ssh = _ssh(connection)
 
     def command(self, remote: str) -> list[str]:
         """The words that run a command on the host as that user.
@@ -47,7 +48,18 @@ class Host:
         """
         become = self._connection.become
         wrapped = become.build_become_command(remote, self._connection._shell) if become is not None else remote
-        return [*self._ssh, wrapped]
+        return [*self.ssh, wrapped]
+
+    def shell(self) -> str | None:
+        """What runs a script on the host as that user, when the script is added as one word; None where that needs a
+        password, or says something of its own."""
+        become = self._connection.become
+        if become is None:
+            return "sh -c"
+        shell = self._connection._shell
+        wrapped = become.build_become_command("true", shell)
+        script = shlex.quote(f"{shell.ECHO} {become.success} {shell.COMMAND_SEP} true")
+        return wrapped[: -len(script)].rstrip() if not self.password and wrapped.endswith(script) else None
 
 
 def _ssh(connection: ConnectionBase) -> list[str]:

@@ -106,7 +106,7 @@ func (u *unpackJob) note(at *place, entry *unpacked, found *difference) {
 
 // skips tells whether an entry is one that this job does not make.
 func (u *unpackJob) skips(entry *unpacked) bool {
-	return u.worker.skips(&entry.stat) || entry.stat.IsDevice() && !u.archive.devices
+	return u.worker.job.skips(&entry.stat) || entry.stat.IsDevice() && !u.archive.devices
 }
 
 // openToRead opens a directory of the destination; it stays open until another is.

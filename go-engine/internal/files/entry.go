@@ -25,7 +25,7 @@ func (w *worker) synchronize(d *directory, entry *item) error {
 		if err := w.lookAt(at); err != nil {
 			return err
 		}
-		if at.present && at.stat.IsDirectory() && !w.skips(&source) {
+		if at.present && at.stat.IsDirectory() && !w.job.skips(&source) {
 			if later, err := w.isInTheWay(at); later || err != nil {
 				return err
 			}
@@ -174,24 +174,23 @@ func (w *worker) makeSymlink(at *place, source *fsys.Stat, target string) (err e
 }
 
 // skips tells whether a source is a special that this job does not make.
-func (w *worker) skips(source *fsys.Stat) bool {
+func (j *syncJob) skips(source *fsys.Stat) bool {
 	switch source.Type() {
 	case fsys.TypeRegular, fsys.TypeSymlink, fsys.TypeDirectory:
 		return false
 	case fsys.TypeOther:
 		return true
 	}
-	return !w.job.policy.specials || source.IsDevice() && !w.job.policy.root
+	return !j.policy.specials || source.IsDevice() && !j.policy.root
 }
 
 // syncSpecial makes a fifo, socket or device equal. What cannot be made is told and left out.
 func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
-	if w.skips(source) {
+	if w.job.skips(source) {
 		w.skip(at, source)
 		return nil
 	}
-	same := at.present && source.Type() == at.stat.Type() && (!source.IsDevice() || source.SameDevice(&at.stat))
-	if same {
+	if at.present && isSameSpecial(at, source) {
 		found, err := w.differences(at, source)
 		if err != nil || found.empty() {
 			return err
@@ -214,6 +213,10 @@ func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
 	w.noteNeed(at, 0)
 	w.reportMade(at, source, "")
 	return nil
+}
+
+func isSameSpecial(at *place, source *fsys.Stat) bool {
+	return source.Type() == at.stat.Type() && (!source.IsDevice() || source.SameDevice(&at.stat))
 }
 
 func (w *worker) skip(at *place, source *fsys.Stat) {

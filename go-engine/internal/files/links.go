@@ -14,12 +14,12 @@ import (
 	"migration.assistant/engine/internal/wire"
 )
 
-// member is one name of a file that has several.
+// member is one name of an entry that has several.
 type member struct{ directory, name string }
 
 func (m member) path() string { return join(m.directory, m.name) }
 
-// linkGroup are the names of one file in the source. The leader is the one whose inode the others share.
+// linkGroup are the names of one entry of the source, which is a file, a symbolic link or a special. The leader is the one whose inode the others share.
 type linkGroup struct {
 	file    fsys.Identity
 	members []member
@@ -97,14 +97,31 @@ func (w *worker) chooseLeader(group *linkGroup) int {
 		if w.job.stopped.Load() {
 			break
 		}
-		if err != nil || !at.isFile() || group.file != source.Identity() || w.isNewer(at, &source) {
+		if err != nil || group.file != source.Identity() {
 			continue
 		}
-		if same, err := w.hasContent(at, &source); err == nil && same {
+		if same, err := w.isUpToDate(at, &source); err == nil && same {
 			return index
 		}
 	}
 	return 0
+}
+
+// isUpToDate tells whether what has the name at the destination is what the source is, whatever its metadata.
+func (w *worker) isUpToDate(at *place, source *fsys.Stat) (bool, error) {
+	switch {
+	case !at.present || at.stat.Type() != source.Type():
+		return false, nil
+	case source.IsRegular():
+		if w.isNewer(at, source) {
+			return false, nil
+		}
+		return w.hasContent(at, source)
+	case source.IsSymlink():
+		target, err := at.directory.source.ReadLink(&w.lister, at.name)
+		return at.target == target, err
+	}
+	return isSameSpecial(at, source), nil
 }
 
 // revisit looks at an entry of a directory that the walk has closed. inTheWay is the directory that had its name
@@ -126,7 +143,7 @@ func (w *worker) revisit(m member, source, inTheWay *fsys.Stat) (*place, error) 
 	return at, w.lookAt(at)
 }
 
-// makeLinked makes one name of a file. The first that succeeds leads.
+// makeLinked makes one name of a group. The first that succeeds leads.
 func (w *worker) makeLinked(group *linkGroup, m member) {
 	if w.job.stopped.Load() {
 		return
@@ -145,19 +162,23 @@ func (w *worker) tryLinked(group *linkGroup, m member, inTheWay *fsys.Stat) erro
 		return replaced("source")
 	}
 	// Such a name is no part of the group: the others are not linked to it.
-	if w.keepsNewer(at, &source) {
+	if source.IsRegular() && w.keepsNewer(at, &source) {
 		return nil
 	}
 	if group.leader != nil {
 		return w.linkTo(group, at, &source)
 	}
-	there, err := w.syncFile(at, noFile, &source)
+	there, err := w.makeLeader(at, &source)
 	if err != nil {
 		return err
 	}
 	if there == (fsys.Identity{}) && !w.job.DryRun {
 		var made fsys.Stat
-		if err := at.directory.destination.Lstat(at.name, &made); err != nil {
+		err := at.directory.destination.Lstat(at.name, &made)
+		if fsys.IsNotExist(err) && !source.IsRegular() {
+			return nil // it was left out
+		}
+		if err != nil {
 			return unable("read the destination", err)
 		}
 		there = made.Identity()
@@ -166,12 +187,38 @@ func (w *worker) tryLinked(group *linkGroup, m member, inTheWay *fsys.Stat) erro
 	return nil
 }
 
+// makeLeader makes the first name; it gives the inode that was there and stays, if one was.
+func (w *worker) makeLeader(at *place, source *fsys.Stat) (fsys.Identity, error) {
+	if source.IsRegular() {
+		return w.syncFile(at, noFile, source)
+	}
+	stays, err := w.isUpToDate(at, source)
+	if err == nil {
+		err = w.make(at, source)
+	}
+	if err != nil || !stays {
+		return fsys.Identity{}, err
+	}
+	return at.stat.Identity(), nil
+}
+
 // linkTo makes a name a hard link to the leader.
 func (w *worker) linkTo(group *linkGroup, at *place, source *fsys.Stat) error {
-	w.job.Meter.BytesPassed.Add(source.Size())
-	if at.isFile() && group.inode == at.stat.Identity() {
-		w.counters.FilesUnchanged++
+	if source.IsRegular() {
+		w.job.Meter.BytesPassed.Add(source.Size())
+	}
+	if at.present && group.inode == at.stat.Identity() {
+		if source.IsRegular() {
+			w.counters.FilesUnchanged++
+		}
 		return nil
+	}
+	target := ""
+	if source.IsSymlink() {
+		var err error
+		if target, err = at.directory.source.ReadLink(&w.lister, at.name); err != nil {
+			return unableToRead("read the source", err)
+		}
 	}
 	if !w.job.DryRun {
 		if err := w.makeLink(group, at); err != nil {
@@ -179,7 +226,7 @@ func (w *worker) linkTo(group *linkGroup, at *place, source *fsys.Stat) error {
 		}
 	}
 	w.counters.HardLinksCreated++
-	w.reportMade(at, source, "")
+	w.reportMade(at, source, target)
 	return nil
 }
 
@@ -246,9 +293,12 @@ func (w *worker) makeLate(entry *lateEntry) error {
 	return w.tryLinked(group, entry.member, &entry.inTheWay)
 }
 
-// links tells whether an entry is a file whose names are linked after the walk.
+// links tells whether an entry has several names, which are linked after the walk.
 func (j *syncJob) links(source *fsys.Stat) bool {
-	return j.parameters.preserve.hardLinks && source.IsRegular() && source.Links() > 1
+	if source.Links() < 2 || !j.parameters.preserve.hardLinks {
+		return false
+	}
+	return source.IsRegular() || fsys.LinksAll && !source.IsDirectory() && !j.skips(source)
 }
 
 // guard ends the job with an error where the process would end without one.

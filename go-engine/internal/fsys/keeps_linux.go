@@ -9,4 +9,5 @@ const (
 	KeepsOwners   = true
 	KeepsModes    = true
 	KeepsSpecials = true
+	LinksAll      = true // symbolic links and specials may have several names
 )

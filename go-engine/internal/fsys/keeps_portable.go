@@ -9,4 +9,5 @@ const (
 	KeepsOwners   = true
 	KeepsModes    = true
 	KeepsSpecials = false
+	LinksAll      = false // symbolic links and specials may have several names
 )

@@ -10,4 +10,5 @@ const (
 	KeepsOwners   = false
 	KeepsModes    = false
 	KeepsSpecials = false
+	LinksAll      = false // symbolic links and specials may have several names
 )

@@ -24,6 +24,8 @@ HAS_COPY_FILE_RANGE = hasattr(os, "copy_file_range")
 HAS_SEEK_HOLE = hasattr(os, "SEEK_HOLE")
 HAS_REFLINK = sys.platform.startswith("linux")
 HAS_SPECIALS = HAS_PROC
+# Whether symbolic links and special files may have several names.
+LINKS_ALL = sys.platform.startswith("linux")
 
 # The library of each format that is no part of Python; the command of the same name will do too.
 ARCHIVE_LIBRARIES: Dict[str, str] = {"zstd": "zstandard", "lz4": "lz4.frame", "brotli": "brotli"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from . import archive, checksum, files, sqlite
+from . import archive, checksum, files, rsync, sqlite
 from ._context import Context
 
 
@@ -25,6 +25,7 @@ class Operation(NamedTuple):
 
 OPERATIONS: Dict[str, Operation] = {
     "file_sync": Operation(files.validate_sync, files.synchronize, files.available),
+    "ssh_rsync": Operation(rsync.validate, rsync.run, rsync.available),
     "file_statistics": Operation(files.validate_statistics, files.gather_statistics, files.available),
     "file_checksum": Operation(checksum.validate, checksum.run, files.available),
     "file_archive": Operation(archive.validate, archive.run, files.available),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hard links: files with several names, made after the walk, when all names of each are known."""
+"""Hard links: entries with several names, made after the walk, when all names of each are known."""
 
 from __future__ import annotations
 
@@ -80,29 +80,49 @@ class Latecomers:
         session.context.check()
         with session.failures_of(item.path):
             self._reopen(item)
-            if not (session.hard_links and item.info.st_nlink > 1 and stat.S_ISREG(item.info.st_mode)):
+            is_file = stat.S_ISREG(item.info.st_mode)
+            if not (session.hard_links and item.info.st_nlink > 1 and self._handlers.has_names(item)):
                 self._handlers.synchronize(self._worker, item)
                 return
             # Such a name is no part of the group: the others are not linked to it.
-            if self._handlers.files.keeps_newer(self._worker, item):
+            if is_file and self._handlers.files.keeps_newer(self._worker, item):
                 return
             key = _inode(item.info)
             leader = self._leaders.get(key)
             if leader is not None:
                 self._link_to(item, leader)
                 return
-            inode = self._handlers.files.synchronize(self._worker, item)
+            if is_file:
+                inode = self._handlers.files.synchronize(self._worker, item)
+            else:
+                inode = self._make_other(item)
+                if inode is None and not session.dry_run:
+                    return  # it was left out
             self._leaders[key] = Leader(item.place.path, item.name, inode)
+
+    def _make_other(self, item: Item) -> Optional[Inode]:
+        """Make the first name of what is no file; give its inode, None where only a real run would know it."""
+        existing = item.existing
+        stays = existing is not None and self._handlers.is_up_to_date(item, existing)
+        self._handlers.synchronize(self._worker, item)
+        if stays and existing is not None:
+            return _inode(existing)
+        if self._session.dry_run:
+            return None
+        try:
+            return _inode(os.stat(item.name, dir_fd=item.destination, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
 
     def _choose_leader(self, members: List[Item]) -> Item:
         """The first whose content is up to date, since the others are linked to it for nothing; else the first."""
         for item in members:
-            if item.existing is None or self._handlers.files.is_newer(item):
+            if item.existing is None:
                 continue
             # Who cannot be compared is no leader; if it cannot be made either, that is told then.
             with contextlib.suppress(OSError, ItemError, Vanished):
                 self._reopen(item)
-                if self._handlers.files.has_content(item, item.existing):
+                if self._handlers.is_up_to_date(item, item.existing):
                     return item
         return members[0]
 
@@ -128,11 +148,15 @@ class Latecomers:
 
     def _link_to(self, item: Item, leader: Leader) -> None:
         counters = self._worker.counters
-        self._worker.tally.bytes_passed += item.info.st_size
+        is_file = stat.S_ISREG(item.info.st_mode)
+        if is_file:
+            self._worker.tally.bytes_passed += item.info.st_size
         existing = item.existing
-        if existing is not None and stat.S_ISREG(existing.st_mode) and _inode(existing) == leader.inode:
-            counters.files_unchanged += 1
+        if existing is not None and _inode(existing) == leader.inode:
+            counters.files_unchanged += is_file
             return
+        if stat.S_ISLNK(item.info.st_mode):
+            item.target = item.place.source.read_link(item.name)
         read_old_target(item)
         if not self._session.dry_run:
             try:

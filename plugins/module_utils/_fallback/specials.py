@@ -19,6 +19,14 @@ from .workers import Worker
 class Symlinks(Handler):
     """Makes symbolic links equal: their target, owner and times. They have no mode that counts."""
 
+    def is_same(self, item: Item, existing: os.stat_result) -> bool:
+        """Whether the destination has a link to the same target."""
+        item.target = item.place.source.read_link(item.name)
+        if not stat.S_ISLNK(existing.st_mode):
+            return False
+        read_old_target(item)
+        return item.old_target == item.target
+
     def synchronize(self, worker: Worker, item: Item) -> None:
         item.target = item.place.source.read_link(item.name)
         read_old_target(item)

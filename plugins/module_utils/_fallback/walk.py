@@ -12,14 +12,14 @@ import stat
 import threading
 from typing import Callable, Dict, List, NamedTuple, Optional, Set
 
-from . import tree
+from . import _platform, tree
 from ._errors import ItemError
 from .deletions import Deletions
 from .directories import Directories, Directory
 from .items import Item
 from .regular import Files
 from .session import Session
-from .specials import Specials, Symlinks
+from .specials import Specials, Symlinks, same_special
 from .tree import join, text
 from .workers import Pool, Worker
 
@@ -36,6 +36,21 @@ class Handlers:
         self.files = Files(session)
         self._symlinks = Symlinks(session)
         self.specials = Specials(session)
+
+    def has_names(self, item: Item) -> bool:
+        """Whether the names of an entry that has several are linked: those of a file, and of what else this system
+        lets have more than one."""
+        if stat.S_ISREG(item.info.st_mode):
+            return True
+        return _platform.LINKS_ALL and not self.specials.impossible(item)
+
+    def is_up_to_date(self, item: Item, existing: os.stat_result) -> bool:
+        """Whether what has the name at the destination is what the source is, whatever its metadata."""
+        if stat.S_ISREG(item.info.st_mode):
+            return not self.files.is_newer(item) and self.files.has_content(item, existing)
+        if stat.S_ISLNK(item.info.st_mode):
+            return self._symlinks.is_same(item, existing)
+        return same_special(item.info, existing)
 
     def synchronize(self, worker: Worker, item: Item) -> None:
         if stat.S_ISREG(item.info.st_mode):
@@ -230,7 +245,7 @@ class Walk:
         if in_the_way and not self._handlers.specials.impossible(item) and self._clear_way(item):
             self.blocked.append(item)
             return True
-        if session.hard_links and item.info.st_nlink > 1 and stat.S_ISREG(item.info.st_mode):
+        if session.hard_links and item.info.st_nlink > 1 and self._handlers.has_names(item):
             self.linked.append(item)
             return True
         return False

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+import shlex
 import typing as t
 from urllib.parse import unquote, urlsplit
 
@@ -110,6 +112,40 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
     if params["_far_password"]:
         made["password"] = params["_far_password"]
     return made
+
+
+def rsync_parameters(
+    params: t.Mapping[str, t.Any], which: str, path: str, reached: t.Mapping[str, t.Any]
+) -> t.Dict[str, t.Any]:
+    """The same for rsync. reached: name of the host, ssh (the words to which a command for it is added), and shell
+    (what runs a script there, None where nothing can that leaves input and output to the script)."""
+    if reached["shell"] is None:
+        message = "rsync can become another user by sudo or doas, and without a password; this host's become differs"
+        raise FileSyncError("method", params["method"], message)
+    *ssh, host = reached["ssh"]
+    if params["direction"] != "host":
+        ssh[1:1] = connection_words(params)
+    make = "mkdir -p -- %s && " % shlex.quote(os.path.dirname(path)) if which == "destination" else ""
+    return {
+        "side": which,
+        "name": reached["name"],
+        "ssh": ssh,
+        "host": host,
+        "rsync": "%s %s rsync" % (reached["shell"], shlex.quote(make + 'exec rsync "$@"')),
+        "connections": params["max_connections"],
+        "read_timeout": params["read_timeout"],
+        "keep_alive_interval": params["keep_alive_interval"],
+        "retries": params["retries"],
+        "numeric_ids": params["numeric_ids"],
+        "compression": _codec_of_rsync(params["compression"]),
+        "compression_level": _level(params["compression"], params["compression_level"]),
+    }
+
+
+def _codec_of_rsync(codec: str) -> str:
+    if codec == "brotli":
+        raise FileSyncError("compression", codec, "method: ssh_rsync compresses by gzip, zstd or lz4")
+    return "none" if codec == "auto" else codec
 
 
 def check(params: t.Mapping[str, t.Any]) -> None:

@@ -13,11 +13,14 @@ from .preflight import FileSyncError
 
 Choice = t.Dict[str, t.Any]
 
-METHODS = ("auto", "direct_copy", "chunked_transfer", "concurrent_chunks", "archive_transfer", "hybrid_sync")
+METHODS = (
+    *("auto", "direct_copy", "chunked_transfer", "concurrent_chunks", "archive_transfer", "hybrid_sync"),
+    "ssh_rsync",
+)
 # Those that copy the chunks of a large file at the same time.
 IN_CHUNKS = ("chunked_transfer", "hybrid_sync")
 _ALIASES = {"concurrent_chunks": "chunked_transfer"}
-_FOR_THE_WIRE = ("archive_transfer", "hybrid_sync")
+_FOR_THE_WIRE = ("archive_transfer", "hybrid_sync", "ssh_rsync")
 _PARAMETERS: t.Dict[str, t.Dict[str, t.Any]] = {
     "direct_copy": {"parallel_files": 8},
     "chunked_transfer": {"chunk_size": "50MB", "parallel_chunks": 4},

@@ -54,6 +54,11 @@ LOWEST_BUFFER = 4 * 1024
 _MOST_PARALLEL = 1024
 
 
+_FOR_RSYNC = (
+    *("compare", "update", "verify", "on_vanished", "delete", "max_delete"),
+    *("one_file_system", "sync_frequency", "resume"),
+)
+
 Reach = t.Callable[[far.Url], t.Mapping[str, t.Any]]
 
 
@@ -87,6 +92,19 @@ def plan(
     source, destination = _check_paths(params, elsewhere)
     chosen = method.method_of(params["method"], "local" if elsewhere is None else "remote")
     preserve = params["preserve"] or {}
+    if chosen["chosen"] == "ssh_rsync" and elsewhere is not None:
+        url = far.parse_url(elsewhere, params[elsewhere])
+        host = reach(url) if url is not None else reached or {}
+        path = source if elsewhere == "source" else destination
+        return {
+            **{name: params[name] for name in _FOR_RSYNC},
+            "source": source,
+            "destination": destination,
+            "rules": params["filters"],
+            "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
+            "bandwidth_limit": amounts["bandwidth_limit"],
+            "far": far.rsync_parameters(params, elsewhere, path, host),
+        }, chosen
     there = {}
     if elsewhere is not None:
         url = far.parse_url(elsewhere, params[elsewhere])

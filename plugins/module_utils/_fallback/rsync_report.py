@@ -1,0 +1,155 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Private to this collection: may change at any time.
+
+"""What the runs of rsync in one job have done, as this collection tells it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from ._context import Context
+from ._errors import ItemError, JobError
+from ._meter import Tally
+from .rsync_output import Complaint, Line, parse_complaint, parse_line
+
+_NO_SPACE = (28, 122)
+_MISSING = 2
+# What rsync says of a connection whose end something else has told already.
+_FOLLOWS = b"connection unexpectedly closed"
+_STATISTICS = (
+    *("files_total", "directories_total", "symlinks_total", "specials_total", "bytes_total"),
+    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "files_unchanged", "files_newer"),
+    *("metadata_updated", "directories_created", "symlinks_created", "hard_links_created", "specials_created"),
+    *("deleted", "temporaries_removed", "skipped", "files_verified"),
+)
+_NUMBER_OF_FILES = re.compile(rb"Number of files: \d+(?: \((.*)\))?")
+_KIND_AND_NUMBER = re.compile(rb"(\w+): (\d+)")
+_TOTAL_SIZE = re.compile(rb"Total file size: (\d+)")
+_TOTALS = {
+    b"reg": "files_total",
+    b"dir": "directories_total",
+    b"link": "symlinks_total",
+    b"dev": "specials_total",
+}
+
+
+class Report:
+    """Takes the lines of several runs, from any thread, and tells each change and each complaint once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._parameters = context.parameters
+        self._tally: Tally = context.meter.tally()
+        self._lock = threading.Lock()
+        self._seen: Set[int] = set()
+        self._counts: Dict[str, int] = dict.fromkeys(_STATISTICS, 0)
+        # The destination was made for this job.
+        self.root_is_new = False
+        self.complaints: Set[Tuple[str, Optional[str]]] = set()
+
+    def statistics(self) -> Dict[str, int]:
+        """Figures of all runs, as every file_sync has them."""
+        return dict(self._counts, changes=self._context.changes)
+
+    def all_verified(self) -> None:
+        """Say that all contents were compared."""
+        self._counts["files_verified"] = self._counts["files_total"]
+
+    def take(self, line: bytes) -> None:
+        """One line of a run that changes something, or would."""
+        told = parse_line(line)
+        if told is None:
+            self._take_statistics(line)
+            complaint = parse_complaint(line)
+            if complaint is not None:
+                self._tell(complaint)
+            return
+        if self.root_is_new and told.path == ".":
+            told = told._replace(action="create")
+        self._context.connected = True
+        key = hash((told.path, told.action == "delete"))
+        with self._lock:
+            if key in self._seen:
+                return
+            self._seen.add(key)
+            self._count(told)
+        path = told.path.rstrip("/") or "."
+        after: Dict[str, Any] = {}
+        if told.target is not None:
+            after["target"] = told.target
+        elif told.kind == "file" and told.action in ("create", "update"):
+            after["size"] = told.size
+        self._context.change(told.action, told.kind, path, None, after)
+
+    def _count(self, told: Line) -> None:
+        counts = self._counts
+        self._tally.items_done += 1
+        self._context.meter.current = told.path
+        if told.sent:
+            counts["files_copied"] += 1
+            counts["bytes_copied"] += told.size
+            self._tally.files_copied += 1
+            self._tally.bytes_done += told.size
+            self._tally.bytes_total += told.size
+            return
+        name = {
+            ("create", "directory"): "directories_created",
+            ("create", "symlink"): "symlinks_created",
+            ("update", "symlink"): "symlinks_created",
+            ("create", "file"): "hard_links_created",
+            ("update", "file"): "hard_links_created",
+        }.get((told.action, told.kind))
+        if name is None:
+            name = {"delete": "deleted", "metadata": "metadata_updated"}.get(told.action, "specials_created")
+        counts[name] += 1
+
+    def _take_statistics(self, line: bytes) -> None:
+        match = _NUMBER_OF_FILES.match(line)
+        if match is not None:
+            kinds = dict(_KIND_AND_NUMBER.findall(match.group(1)))
+            for kind, name in _TOTALS.items():
+                self._counts[name] = int(kinds.get(kind, b"0"))
+            self._counts["specials_total"] += int(kinds.get(b"special", b"0"))
+            self._counts["directories_total"] = max(self._counts["directories_total"] - 1, 0)  # without the root
+            self._tally.items_total = max(self._tally.items_done, sum(int(number) for number in kinds.values()))
+        match = _TOTAL_SIZE.match(line)
+        if match is not None:
+            self._counts["bytes_total"] = int(match.group(1))
+            unchanged = self._counts["files_total"] - self._counts["files_copied"] - self._counts["hard_links_created"]
+            self._counts["files_unchanged"] = max(unchanged, 0)
+
+    def complain(self, line: bytes) -> List[str]:
+        """Tell what went wrong with an entry; gives the line if it tells something."""
+        complaint = parse_complaint(line)
+        if complaint is None or _FOLLOWS in line:
+            said = line.decode("utf-8", "replace").strip()
+            return [] if not said or said.startswith("rsync") else [said]
+        if complaint.number in _NO_SPACE:
+            raise JobError("disk_full", "the destination has no room left: %s" % complaint.message)
+        self._tell(complaint)
+        return [complaint.message]
+
+    def _tell(self, complaint: Complaint) -> None:
+        path = complaint.path
+        for side in ("source", "destination"):
+            root = self._parameters[side].rstrip("/")
+            if path is not None and (path == root or path.startswith(root + "/")):
+                path = path[len(root) + 1 :] or "."
+        told = (complaint.message, path)
+        with self._lock:
+            if path is None or told in self.complaints:
+                return
+            self.complaints.add(told)
+        if complaint.code == "io_error" and path == "." and complaint.number == _MISSING:
+            raise JobError("source_missing", "the source %s does not exist" % self._parameters["source"])
+        if complaint.code == "special_skipped":
+            self._counts["skipped"] += 1
+        if complaint.code == "io_error" or (complaint.code == "vanished" and self._parameters["on_vanished"] == "fail"):
+            self._context.failure(path, ItemError(complaint.code, complaint.message))
+        else:
+            self._context.warning(complaint.code, complaint.message, path)

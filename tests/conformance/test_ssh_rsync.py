@@ -1,0 +1,158 @@
+# Copyright (c) 2026, migration.assistant contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The method ssh_rsync: what rsync carries, what is told of it, and what goes wrong. The other host is this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from .executors import Run, run
+from .torture import build_torture
+from .trees import rsync_differences, settle, write
+
+Pair = t.Tuple[Path, Path]
+# In the place of ssh: runs the command, as the shell of another host does.
+REMOTE_SHELL = ["sh", "-c", 'shift; exec sh -c "$*"', "ssh"]
+sides = pytest.mark.parametrize("side", ["source", "destination"])
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    source = tmp_path / "source"
+    for number in range(60):
+        write(source / f"folder-{number % 20}" / f"file {number}", b"x" * 100 * number, age=number)
+    os.link(source / "folder-0" / "file 0", source / "folder-1" / "hard")
+    (source / "link").symlink_to("folder-1 -> // there")
+    settle(source)
+    return source, tmp_path / "destination"
+
+
+def rsync(pair: Pair, side: str, *, dry_run: bool = False, far: t.Any = None, **more: t.Any) -> Run:
+    other = {"side": side, "name": "there", "ssh": REMOTE_SHELL, "host": "there", **(far or {})}
+    wanted = {"source": str(pair[0]), "destination": str(pair[1]), "far": other, **more}
+    return run("python", "ssh_rsync", wanted, dry_run=dry_run)
+
+
+def told(done: Run) -> list[tuple[str, str, str]]:
+    return sorted((event["action"], event["kind"], event["path"]) for event in done.changes)
+
+
+@sides
+@pytest.mark.parametrize("connections", [1, 4])
+def test_check_run_check_run(side: str, connections: int, pair: Pair) -> None:
+    source, destination = pair
+    write(destination / "extra" / "file", b"extra")
+    write(destination / "folder-1" / "file 1", b"old", age=50)
+    runs = [
+        rsync(pair, side, dry_run=dry_run, delete=True, verify=True, far={"connections": connections})
+        for dry_run in (True, False, True, False)
+    ]
+    assert [done.terminal["event"] for done in runs] == ["result"] * 4, [done.terminal for done in runs]
+    assert [done.terminal["changed"] for done in runs] == [True, True, False, False]
+    assert told(runs[0]) == told(runs[1])
+    assert {("delete", "file", "extra/file"), ("update", "file", "folder-1/file 1")} <= set(told(runs[1]))
+    link = next(event for event in runs[1].changes if event["path"] == "link")
+    assert link["after"] == {"target": "folder-1 -> // there"}
+    assert rsync_differences(source, destination) == ""
+    figures = runs[1].statistics
+    assert (figures["files_total"], figures["files_copied"] + figures["hard_links_created"]) == (61, 61)
+    assert runs[3].statistics["files_unchanged"] == 61
+    assert runs[3].terminal["performance"]["bytes_transferred"] == 0
+
+
+@sides
+def test_what_is_hard_for_rsync_arrives_and_is_told_by_its_name(side: str, tmp_path: Path) -> None:
+    pair = (tmp_path / "source", tmp_path / "destination")
+    build_torture(pair[0])
+    done = rsync(pair, side)
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(*pair) == ""
+    made = {path for action, _kind, path in told(done) if action == "create"}
+    present = {
+        os.fsencode(os.path.relpath(os.path.join(folder, name), pair[0])).decode("utf-8", "surrogateescape")
+        for folder, folders, files in os.walk(pair[0])
+        for name in folders + files
+    }
+    assert made == present | {"."}
+    assert rsync(pair, side).changes == []
+
+
+@sides
+def test_more_deletions_than_allowed_delete_nothing(side: str, pair: Pair) -> None:
+    for number in range(3):
+        write(pair[1] / f"extra-{number}", b"extra")
+    for dry_run in (True, False):
+        refused = rsync(pair, side, delete=True, max_delete=2, dry_run=dry_run)
+        assert refused.terminal["code"] == "max_delete_exceeded"
+        assert refused.terminal["message"] == "3 entries would be deleted; max_delete allows 2"
+    assert len(list(pair[1].glob("extra-*"))) == 3
+    assert (pair[1] / "folder-3" / "file 3").exists()
+    assert rsync(pair, side, delete=True, max_delete=3).statistics["deleted"] == 3
+    assert rsync_differences(*pair) == ""
+
+
+@sides
+def test_filters_are_those_of_rsync(side: str, pair: Pair) -> None:
+    write(pair[1] / "keep" / "me", b"kept")
+    done = rsync(pair, side, delete=True, rules=["- folder-1*/", "P keep/", "- *9"])
+    assert done.terminal["event"] == "result", done.terminal
+    found = {path.name for path in pair[1].rglob("*")}
+    assert "file 2" in found and "me" in found
+    assert "folder-11" not in found and "file 29" not in found
+
+
+@sides
+def test_what_cannot_be_reached_is_one_clear_line(side: str, pair: Pair, tmp_path: Path) -> None:
+    bare = f'shift; PATH="{tmp_path}"; export PATH; exec /bin/sh -c "$*"'
+    for shell, message in (
+        (["sh", "-c", "echo Permission denied >&2; exit 255"], "unable to reach there: Permission denied"),
+        (["sh", "-c", bare, "ssh"], "unable to reach there: there is no rsync on it"),
+    ):
+        failed = rsync(pair, side, far={"ssh": shell, "retries": 3})
+        assert (failed.terminal["event"], failed.terminal["code"]) == ("error", "unreachable")
+        assert failed.terminal["message"] == message
+        assert failed.changes == []
+
+
+@sides
+def test_a_lost_connection_is_made_anew(side: str, pair: Pair, tmp_path: Path) -> None:
+    counted = tmp_path / "counted"
+    script = f'shift; echo >> "{counted}"; if [ "$(wc -l < "{counted}")" = 2 ]; then exit 255; fi; exec sh -c "$*"'
+    far = {"ssh": ["sh", "-c", script, "ssh"], "retries": 1, "connections": 1}
+    # Three of them, one after the other, because of the limit.
+    done = rsync(pair, side, far=far, delete=True, max_delete=9)
+    assert done.terminal["event"] == "result", done.terminal
+    assert [event["code"] for event in done.warnings] == ["connection_lost"]
+    assert done.warnings[0]["message"].startswith("the connection to there was lost: ")
+    assert done.terminal["performance"]["retry_count"] == 1
+    assert rsync_differences(*pair) == ""
+
+
+@sides
+def test_a_missing_source_is_told_as_by_every_method(side: str, pair: Pair) -> None:
+    shutil.rmtree(pair[0])
+    failed = rsync(pair, side, delete=True)
+    assert failed.terminal["code"] == "source_missing"
+    assert failed.terminal["message"] == f"the source {pair[0]} does not exist"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user than the one that may read everything")
+def test_what_cannot_be_read_fails_by_its_name_and_the_rest_arrives(pair: Pair) -> None:
+    source, destination = pair
+    (source / "folder-2" / "file 2").chmod(0)
+    far = {"side": "destination", "name": "there", "ssh": REMOTE_SHELL, "host": "there"}
+    destination.mkdir()
+    destination.chmod(0o777)
+    wanted = {"source": str(source), "destination": str(destination), "far": far, "delete": True}
+    failed = run("python", "ssh_rsync", wanted, obeys_modes=True)
+    assert (failed.terminal["event"], failed.terminal["code"]) == ("error", "partial_failure")
+    assert [event["path"] for event in failed.warnings] == ["folder-2/file 2"]
+    assert "Permission denied" in failed.warnings[0]["message"]
+    assert (destination / "folder-3" / "file 3").exists()
