@@ -220,6 +220,31 @@ def relinked(source: Path, destination: Path) -> None:
     os.link(destination / "p", destination / "q")
 
 
+def linked_specials(source: Path, destination: Path) -> None:
+    """Symbolic links and specials of several names: new ones, and some of whose names are there, right or wrong."""
+    for root in (source, destination):
+        for folder in ("a", "b"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+    for name in ("new", "partly", "apart", "there", "wrong"):
+        os.mkfifo(source / "a" / f"{name} fifo")
+        os.utime(source / "a" / f"{name} fifo", ns=(stamp(2), stamp(2)))
+        (source / "a" / f"{name} link").symlink_to("target")
+        for kind in ("fifo", "link"):
+            os.link(source / "a" / f"{name} {kind}", source / "b" / f"{name} {kind}", follow_symlinks=False)
+            os.link(source / "a" / f"{name} {kind}", source / f"{name} {kind}", follow_symlinks=False)
+    for name in ("partly", "apart", "there"):
+        os.mkfifo(destination / "b" / f"{name} fifo", 0o600)
+        os.utime(destination / "b" / f"{name} fifo", ns=(stamp(3), stamp(3)))
+        (destination / "b" / f"{name} link").symlink_to("target")
+    os.mkfifo(destination / "a" / "apart fifo")
+    os.utime(destination / "a" / "apart fifo", ns=(stamp(2), stamp(2)))
+    (destination / "a" / "apart link").symlink_to("elsewhere")
+    for kind in ("fifo", "link"):
+        for place in (destination / "a", destination):
+            os.link(destination / "b" / f"there {kind}", place / f"there {kind}", follow_symlinks=False)
+        write(destination / f"wrong {kind}", b"a file in the way")
+
+
 def filtered(source: Path, destination: Path) -> None:
     for root in (source, destination):
         write(root / "keep.txt", b"k", age=1 if root is source else 2)
@@ -298,6 +323,7 @@ CASES = [
     ),
     Case("special files", special, needs=("specials",)),
     Case("special files, listed only", special, {"preserve": {"specials": False}}, equal=False, needs=("specials",)),
+    Case("links and specials of several names", linked_specials, needs=("symlinks", "specials")),
     Case("sparse", sparse, {"verify": True}),
     Case("changed files", changed_files, equal=False),
     Case("changed files, by content", changed_files, {"compare": "checksum", "verify": True}),
