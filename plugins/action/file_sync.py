@@ -22,6 +22,8 @@ class ActionModule(JobActionBase):
     executor reaches the one on the managed host by ssh."""
 
     def _work(self) -> Result:
+        if self._task.args.get("method") == "ssh_rsync" and self._task.args.get("executor", "auto") == "auto":
+            self._added["executor"] = "python"  # which drives rsync: no engine need be brought
         if self._task.args.get("direction") in ("push", "pull") and self._connection.transport != "local":
             far_host.check(self._connection)
             self._reach()

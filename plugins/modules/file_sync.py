@@ -24,6 +24,10 @@ description:
     and small files are sent ahead of need, large files come in chunks by several connections. Every content is checked
     on arrival by its CRC-32, from the read at the source to the write at the destination.
   - >-
+    Of a file of 4 MiB or more that replaces another, blocks that are the same in both are not sent. They are compared
+    where they are: what a database, a disk image or a log has changed is found, and what has moved in a file is not.
+    C(bytes_reused) in RV(statistics) tells how much was taken over.
+  - >-
     Where one of the two hosts cannot have the engine, the Python fallback works on both, over one connection and with
     the same result. The other host needs Python 3.8 or later for that, and nothing is put on it.
 notes:

@@ -6,9 +6,10 @@
 
 Usage: run.py [--rounds N] [--directory DIR] [SCENARIO ...]
 
-Scenarios: small_files, large_files, mixed, unchanged, sqlite; and between two hosts push_small, push_large and
-push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR (default /dev/shm)
-holds the trees; it says which filesystem is measured. Machines are noisy: read the ratios, not the seconds.
+Scenarios: small_files, large_files, mixed, unchanged, sqlite; and between two hosts push_small, push_large,
+push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR
+(default /dev/shm) holds the trees; it says which filesystem is measured. Machines are noisy: read the ratios, not the
+seconds.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class Contender:
     name: str
     command: t.Sequence[str]
     input: bytes = b""
+
+    def named(self, name: str) -> Contender:
+        """The same by another name."""
+        return Contender(name, self.command, self.input)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def files(name: str, directory: Path, sizes: t.Sequence[int], fresh: bool = True
     else:
         # The engine compares extended attributes too.
         rivals.append(Contender("rsync -aX", ["rsync", "-aX", f"{source}/", f"{destination}/"]))
+        plain = {"source": str(source), "destination": str(destination), "preserve": {"xattrs": False}}
+        rivals.append(executors("file_sync", plain)[0].named("engine, no xattrs"))
     parameters = {"source": str(source), "destination": str(destination)}
     each = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     amount = f"{len(sizes)} files of {each} bytes, " + ("fresh destination" if fresh else "nothing to do")
@@ -98,8 +105,7 @@ def files(name: str, directory: Path, sizes: t.Sequence[int], fresh: bool = True
 def push(kind: str, link: Link, directory: Path) -> Scenario:
     """To a far host that has nothing yet."""
     source, destination = directory / "source", directory / "destination"
-    fill = {"small": fill_small, "large": fill_large, "text": fill_text}[kind]
-    amount = fill(source)
+    amount = FILLS[kind](source)
     *ssh, host = link.ssh
     # As the module does it.
     words = [*ssh, *elsewhere.fast_ciphers(ssh, host), host, elsewhere.installed(str(ENGINE))]
@@ -116,8 +122,12 @@ def push(kind: str, link: Link, directory: Path) -> Scenario:
 
     def reset() -> None:
         shutil.rmtree(destination, ignore_errors=True)
+        if kind == "changed":
+            destination.mkdir()
+            fill_changed(destination, changes=0)
 
-    return Scenario(f"push_{kind}, {link.name}", contenders, reset, f"{amount}, by ssh to an empty destination")
+    state = "by ssh" if kind == "changed" else "by ssh to an empty destination"
+    return Scenario(f"push_{kind}, {link.name}", contenders, reset, f"{amount}, {state}")
 
 
 def fill_small(source: Path) -> str:
@@ -138,6 +148,20 @@ def fill_large(source: Path) -> str:
     return "one file of 1 GB, random"
 
 
+def fill_changed(source: Path, changes: int = 1000) -> str:
+    """A file such as a database's, some of whose pages have changed."""
+    rng = random.Random(7)
+    source.mkdir(exist_ok=True)
+    with open(source / "database", "wb") as stream:
+        for _piece in range(1024):
+            stream.write(rng.randbytes(1 << 20))
+        for _change in range(changes):
+            stream.seek(rng.randrange(1 << 18) << 12)
+            stream.write(rng.randbytes(4096))
+    os.utime(source / "database", (1_700_000_000 + changes, 1_700_000_000 + changes))
+    return f"one file of 1 GiB, {changes} of its 4 KiB pages changed"
+
+
 def fill_text(source: Path) -> str:
     source.mkdir()
     rng = random.Random(6)
@@ -147,6 +171,14 @@ def fill_text(source: Path) -> str:
             for _paragraph in range(100):
                 stream.write(" ".join(rng.choices(words, k=8000)) + "\n")
     return "100 files of 5 MB, text"
+
+
+FILLS: dict[str, t.Callable[[Path], str]] = {
+    "small": fill_small,
+    "large": fill_large,
+    "text": fill_text,
+    "changed": fill_changed,
+}
 
 
 def mixed_sizes() -> list[int]:
@@ -258,7 +290,7 @@ def main() -> None:
         "sqlite": sqlite,
     }
     links = {"lan": (1, 1000, 0.0), "wan": (50, 400, 0.0), "lossy": (50, 400, 0.005)}
-    between = {f"push_{kind}@{name}": (kind, name) for kind in ("small", "large", "text") for name in links}
+    between = {f"push_{kind}@{name}": (kind, name) for kind in FILLS for name in links}
     unknown = set(options.scenarios) - set(builders) - set(between)
     if unknown:
         known = ", ".join([*builders, *between])

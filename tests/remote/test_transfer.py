@@ -108,7 +108,7 @@ def test_every_method_carries_everything(bed: Bed, tmp_path: Path, direction: st
     host = bed.host(f"methods-{direction}")
     here, there = tmp_path / "tree", "/srv/tree"
     make_mixed(here if direction == "push" else there, None if direction == "push" else host)
-    for method in ("direct_copy", "chunked_transfer", "archive_transfer", "hybrid_sync"):
+    for method in ("direct_copy", "chunked_transfer", "archive_transfer", "hybrid_sync", "ssh_rsync"):
         source, destination = (str(here), "/srv/copy") if direction == "push" else (there, str(tmp_path / "copy"))
         playbook = sync(
             source=source,
@@ -130,6 +130,29 @@ def test_every_method_carries_everything(bed: Bed, tmp_path: Path, direction: st
         assert_same(bed, *ends)
 
 
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_rsync_does_the_work_as_another_user(bed: Bed, tmp_path: Path, direction: str) -> None:
+    host = bed.host(f"{direction}-become")
+    here, there = tmp_path / "tree", "/srv/by rsync/it's"
+    host.run('rm -rf "/srv/by rsync"')
+    make_mixed(here if direction == "push" else '"/srv/by rsync/it\'s"', None if direction == "push" else host)
+    source, destination = (str(here), there) if direction == "push" else (there, str(here))
+    playbook = sync(source=source, destination=destination, direction=direction, method="ssh_rsync", delete=True)
+    plays = four_ways(bed, playbook, bed.inventory([host], **USERS["become"]), "python")
+    assert plays[1].result("Copy").result["executor"]["reason"] == "method: ssh_rsync lets rsync do the work"
+    assert plays[1].result("Copy").result["statistics"]["files_copied"] > 100
+    ends = [str(here), f"root@{host.address}:{there}"]
+    assert_same(bed, *(ends if direction == "push" else reversed(ends)))
+
+
+def test_rsync_cannot_ask_for_a_password_on_the_way(bed: Bed, tmp_path: Path) -> None:
+    host = bed.host("push-become-with-password")
+    playbook = sync(source=str(tmp_path), destination="/srv/never", direction="push", method="ssh_rsync")
+    failed = bed.play(playbook, bed.inventory([host], **USERS["become-with-password"])).result("Copy").result
+    assert failed["failed"]
+    assert failed["msg"].startswith("method: 'ssh_rsync': rsync can become another user by sudo or doas, and without")
+
+
 def test_the_password_on_the_way_is_seen_nowhere(bed: Bed, tmp_path: Path) -> None:
     host = bed.host("push-become-with-password")
     make_mixed(tmp_path / "tree")
@@ -141,17 +164,23 @@ def test_the_password_on_the_way_is_seen_nowhere(bed: Bed, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
-def test_a_tree_goes_between_two_managed_hosts(bed: Bed, side: str) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"executor": "python"}, {"method": "ssh_rsync"}], ids=["go", "python", "rsync"]
+)
+def test_a_tree_goes_between_two_managed_hosts(bed: Bed, options: dict[str, t.Any], side: str) -> None:
     near, far = bed.hosts([f"near-{side}", f"far-{side}"])
+    for host in (near, far):
+        host.run(f"rm -rf {SOURCE} {DESTINATION} /var/lib/migration-assistant")
     befriend(bed, near, far)
     make_mixed(SOURCE, far if side == "source" else near)
     url = f"ssh://root@{far.address}:22"
-    ends = {"source": SOURCE, "destination": DESTINATION}
+    ends: dict[str, t.Any] = {"source": SOURCE, "destination": DESTINATION, **options}
     ends[side] = url + ends[side]
     inventory = bed.inventory([near], user="root")
     first = bed.play(sync(**ends), inventory)
     assert first.code == 0, first.output
     assert first.result("Copy").changed
+    assert first.result("Copy").result["executor"]["used"] == ("python" if options else "go")
     # The engine is on both hosts now, so that check mode can look.
     checked = bed.play(sync(**ends), inventory, check=True)
     assert (checked.code, checked.result("Copy").changed) == (0, False), checked.output
@@ -164,7 +193,7 @@ def test_a_tree_goes_between_two_managed_hosts(bed: Bed, side: str) -> None:
     ]
     assert sums[0] == sums[1]
     engines = "find / -xdev -name 'migration-engine-*' -type f"
-    assert far.run(engines).stdout.count("\n") == 1
+    assert far.run(engines).stdout.count("\n") == (0 if options else 1)
 
 
 def befriend(bed: Bed, near: Host, far: Host) -> None:

@@ -279,6 +279,25 @@ def test_items_of_the_migration_take_the_options_of_the_module(module: str, name
         assert set(documented_options(path)) == names
 
 
+def test_the_method_for_two_hosts_is_that_of_trees_between_two() -> None:
+    sides = {"source": "/srv/a", "destination": "/srv/b"}
+    items = [
+        sides,
+        {**sides, "direction": "push"},
+        {**sides, "source": "ssh://host/srv/a"},
+        {**sides, "direction": "pull", "method": "hybrid_sync"},
+    ]
+    sections = {
+        "migration": {"files": items},
+        "transfer_methods": {"server_to_server": {"method": "ssh_rsync"}, "local_to_local": {"method": "direct_copy"}},
+    }
+    settings = _settings.read(sections)
+    methods = [item.get("method") for item in settings.migration["files"]]
+    assert methods == [None, "ssh_rsync", "ssh_rsync", "hybrid_sync"]
+    assert _settings.resolve(settings, "file_sync")["method"].value == "direct_copy"
+    assert "transfer_methods.server_to_server.method" not in settings.not_yet_used
+
+
 def documented_options(path: Path) -> dict[str, t.Any]:
     """Options of a module for users, with those of the fragment on executors."""
     fragment = ROOT / "plugins" / "doc_fragments" / "executor.py"

@@ -22,15 +22,22 @@ var (
 	noContent = contentRange{0, 0} // it is opened all the same
 )
 
+// deltaFrom is from which size on a file that replaces another is compared with that, block by block.
+const deltaFrom = 4 << 20
+
 // rangeOf tells what of a file is asked for when it is opened: nothing of one that comes in chunks.
-func (w *worker) rangeOf(source *fsys.Stat) contentRange {
-	if w.job.DryRun || w.comesInChunks(source) {
+func (w *worker) rangeOf(source *fsys.Stat, replaces bool) contentRange {
+	if w.job.DryRun || w.comesInChunks(source, replaces) {
 		return noContent
 	}
 	return whole
 }
 
-func (w *worker) comesInChunks(source *fsys.Stat) bool {
+// comesInChunks tells whether a file is asked for part by part; replaces, whether there is a file in its place.
+func (w *worker) comesInChunks(source *fsys.Stat, replaces bool) bool {
+	if replaces && source.Size() >= deltaFrom && !source.IsSparse() {
+		return true
+	}
 	return source.Size() > w.job.parameters.chunkSize && (w.job.parameters.parallelChunks > 1 || w.job.parameters.resume)
 }
 
@@ -79,7 +86,7 @@ func (w *worker) askAhead(d *directory, part []item) {
 		if entry.kind != fsys.TypeRegular || d.source.Lstat(entry.name, &source) != nil || w.job.links(&source) {
 			continue
 		}
-		if content := w.rangeOf(&source); w.willCopy(d, entry, &source) {
+		if content := w.rangeOf(&source, entry.existing == fsys.TypeRegular); w.willCopy(d, entry, &source) {
 			if err := fetcher.Ask(d.source, entry.name, content.start, content.length); err != nil {
 				w.job.entryFailed(d.join(entry.name), err)
 				return
@@ -130,9 +137,9 @@ func (w *worker) openFar(at *place, source *fsys.Stat, content contentRange) (or
 // receive fills a file with a content from another host, and tells what the source is by then.
 func (w *worker) receive(at *place, to fsys.File, from origin.File, source, now *fsys.Stat) error {
 	var err error
-	if w.comesInChunks(source) {
+	if w.comesInChunks(source, at.isFile()) {
 		err = w.receiveChunks(at, to, source, now)
-	} else if err = w.receiveFrom(to, from); err == nil {
+	} else if _, err = w.receiveFrom(to, from); err == nil {
 		err = from.Stat(now)
 	}
 	if err == nil && source.IsSparse() {
@@ -141,11 +148,16 @@ func (w *worker) receive(at *place, to fsys.File, from origin.File, source, now 
 	return err
 }
 
-func (w *worker) receiveFrom(to fsys.File, from origin.File) error {
-	return from.CopyTo(to, w.job.moved, func(hole int64) {
-		w.job.Meter.BytesPassed.Add(hole)
-		w.job.Meter.BytesTotal.Add(-hole)
-	})
+func (w *worker) receiveFrom(to fsys.File, from origin.File) (known int64, err error) {
+	passed := func(length int64) {
+		w.job.Meter.BytesPassed.Add(length)
+		w.job.Meter.BytesTotal.Add(-length)
+	}
+	return known, from.CopyTo(to, w.job.moved, func(length int64) error {
+		known += length
+		passed(length)
+		return w.job.check()
+	}, passed)
 }
 
 // receiveChunks gets the chunks of a large file over several streams. now becomes what the last to change told.
@@ -155,6 +167,8 @@ func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) 
 		return err
 	}
 	*now = *source
+	earlier := w.openEarlier(at, source)
+	defer func() { at.reused = earlier.close() }()
 	var mutex sync.Mutex
 	return w.inChunks(at.partial, source.Size(), func(next func() (fsys.Extent, bool)) error {
 		fetcher, err := tree.Fetcher()
@@ -163,7 +177,11 @@ func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) 
 		}
 		defer fetcher.Release()
 		ask := func(piece fsys.Extent) error {
-			if err := fetcher.Ask(at.directory.source, at.name, piece.Start, piece.Length()); err != nil {
+			known, err := earlier.know(w, piece)
+			if err != nil {
+				return err
+			}
+			if err := fetcher.AskDelta(at.directory.source, at.name, piece.Start, piece.Length(), known); err != nil {
 				return err
 			}
 			return fetcher.Flush()
@@ -177,16 +195,19 @@ func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) 
 		}
 		for more {
 			current := piece
-			// The next is on its way before the current one is read.
-			if piece, more = next(); more {
+			piece, more = next()
+			// The next is on its way before the current one is read, but once for each connection that has come since.
+			ahead := more && !fetcher.IsOutdated()
+			if ahead {
 				if err := ask(piece); err != nil {
 					return err
 				}
 			}
-			found, err := w.receivePiece(fetcher, at, to, current)
+			found, known, err := w.receivePiece(fetcher, at, to, current)
 			if err != nil {
 				return err
 			}
+			earlier.note(current.Length(), known)
 			if !unchanged(source, &found) {
 				mutex.Lock()
 				*now = found
@@ -195,22 +216,29 @@ func (w *worker) receiveChunks(at *place, to fsys.File, source, now *fsys.Stat) 
 			if err := at.partial.note(current); err != nil {
 				return err
 			}
+			if more && !ahead {
+				if err := ask(piece); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})
 }
 
-// receivePiece gets a part of a large file, and tells what the source is by then.
-func (w *worker) receivePiece(fetcher *origin.Fetcher, at *place, to fsys.File, piece fsys.Extent) (found fsys.Stat, err error) {
+// receivePiece gets a part of a large file, and tells what the source is by then, and how much of it was here.
+func (w *worker) receivePiece(
+	fetcher *origin.Fetcher, at *place, to fsys.File, piece fsys.Extent,
+) (found fsys.Stat, known int64, err error) {
 	file, err := fetcher.Open(at.directory.source, at.name, piece.Start, piece.Length())
 	if err != nil {
-		return found, unableToRead("read the source", err)
+		return found, 0, unableToRead("read the source", err)
 	}
 	defer file.Close()
-	if err := w.receiveFrom(to, file); err != nil {
-		return found, err
+	if known, err = w.receiveFrom(to, file); err != nil {
+		return found, known, err
 	}
-	return found, file.Stat(&found)
+	return found, known, file.Stat(&found)
 }
 
 // sameDigest compares a file with its source on another host by the digest of its content.

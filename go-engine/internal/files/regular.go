@@ -191,7 +191,7 @@ func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error 
 	if !file.IsOpen() && (!job.DryRun || !job.policy.root || at.directory.source.Tree() != nil) {
 		// A dry run opens it too: a user may not be allowed to read it.
 		var err error
-		if file, err = w.openSource(at, source, w.rangeOf(source)); err != nil {
+		if file, err = w.openSource(at, source, w.rangeOf(source, at.isFile())); err != nil {
 			return err
 		}
 		defer file.Close()
@@ -212,7 +212,8 @@ func (w *worker) copyFile(at *place, file origin.File, source *fsys.Stat) error 
 		}
 	}
 	w.counters.FilesCopied++
-	w.counters.BytesCopied += source.Size() - resumed
+	w.counters.BytesCopied += source.Size() - resumed - at.reused
+	w.counters.BytesReused += at.reused
 	if resumed > 0 {
 		w.counters.FilesResumed++
 		w.counters.BytesResumed += resumed
@@ -346,7 +347,7 @@ func (w *worker) fill(at *place, to fsys.File, from origin.File, source *fsys.St
 		return err
 	}
 	if from.IsFar() {
-		again, err := w.openSource(at, source, w.rangeOf(source))
+		again, err := w.openSource(at, source, w.rangeOf(source, at.isFile()))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ type counters struct {
 	BytesCopied        int64 `json:"bytes_copied"`
 	FilesResumed       int64 `json:"files_resumed"`
 	BytesResumed       int64 `json:"bytes_resumed"`
+	BytesReused        int64 `json:"bytes_reused"`
 	FilesUnchanged     int64 `json:"files_unchanged"`
 	FilesNewer         int64 `json:"files_newer"`
 	MetadataUpdated    int64 `json:"metadata_updated"`
@@ -44,6 +45,7 @@ func (c *counters) add(other *counters) {
 	c.BytesCopied += other.BytesCopied
 	c.FilesResumed += other.FilesResumed
 	c.BytesResumed += other.BytesResumed
+	c.BytesReused += other.BytesReused
 	c.FilesUnchanged += other.FilesUnchanged
 	c.FilesNewer += other.FilesNewer
 	c.MetadataUpdated += other.MetadataUpdated

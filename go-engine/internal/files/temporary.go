@@ -46,6 +46,7 @@ type place struct {
 	stat      fsys.Stat // if present
 	target    string    // of a symbolic link that is present
 	partial   *partial  // of a file whose copying is recorded
+	reused    int64     // how much of the file that is replaced was taken over
 }
 
 // existing gives what has the name now, nil for nothing.

@@ -75,7 +75,7 @@ func (a *answerer) answer() error {
 	switch question {
 	case askList:
 		err = a.list(path)
-	case askFile, askDigest:
+	case askFile, askDelta, askDigest:
 		err = a.file(question, path)
 	case askCensus:
 		err = a.census()
@@ -197,6 +197,13 @@ func (a *answerer) file(question byte, path string) error {
 			return err
 		}
 	}
+	digests := ""
+	if question == askDelta {
+		var err error
+		if digests, err = a.from.Text(longestDigests); err != nil {
+			return err
+		}
+	}
 	expected := fsys.Identity{Device: values[0], Number: values[1]}
 	file, stat, err := a.openFile(path, expected)
 	if err != nil {
@@ -212,6 +219,10 @@ func (a *answerer) file(question byte, path string) error {
 	}
 	if err := a.names.sendStat(a.to, &stat); err != nil {
 		return err
+	}
+	if question == askDelta {
+		end := min(stat.Size(), int64(values[2])+int64(values[3]))
+		return a.delta(file, int64(values[2]), end, []byte(digests))
 	}
 	return a.content(file, &stat, int64(values[2]), int64(values[3]))
 }
@@ -295,11 +306,13 @@ func (a *answerer) data(file fsys.File, offset, most int64, sum *uint32) (length
 		return 0, failed, nil
 	}
 	space[0] = partData
-	binary.LittleEndian.PutUint32(space[1:], uint32(length))
+	putLength(space[1:], length)
 	*sum = crc32.Update(*sum, crc32.IEEETable, space[header:header+length])
 	a.to.Advance(header + length)
 	return length, nil, nil
 }
+
+func putLength(into []byte, length int) { binary.LittleEndian.PutUint32(into, uint32(length)) }
 
 func (a *answerer) failPart(failed error) error {
 	if err := a.to.Byte(partFail); err != nil {

@@ -63,16 +63,19 @@ func (f *Fetcher) drop() {
 // ready opens a stream if there is none, or once more when there are more connections, so that all of them share the
 // work.
 func (f *Fetcher) ready() (err error) {
-	connections := f.tree.peer.Connections()
-	if f.stream != nil && f.known != connections && f.isIdle() {
+	if f.IsOutdated() && f.isIdle() {
 		f.drop()
 	}
 	if f.stream == nil {
-		f.known = connections
+		f.known = f.tree.peer.Connections()
 		f.stream, err = f.tree.stream()
 	}
 	return err
 }
+
+// IsOutdated tells whether there are more connections by now than when the stream was opened. With nothing left to be
+// read of that, the next question goes by a new one.
+func (f *Fetcher) IsOutdated() bool { return f.stream != nil && f.known != f.tree.peer.Connections() }
 
 // isIdle tells whether nothing is left to be read.
 func (f *Fetcher) isIdle() bool { return len(f.asked) == 0 && (f.current == nil || f.current.done) }
@@ -101,6 +104,7 @@ type content struct {
 	entry   *entry
 	start   int64
 	length  int64     // -1 for all that follows
+	known   *Known    // what need not be sent; nil for nothing
 	stat    fsys.Stat // when it was opened; once all of it is read, what it was then
 	opened  bool
 	done    bool
@@ -108,6 +112,11 @@ type content struct {
 
 // Ask asks for a file of a directory, all of it or length bytes from start on. Flush sends what was asked.
 func (f *Fetcher) Ask(d Directory, name string, start, length int64) error {
+	return f.AskDelta(d, name, start, length, nil)
+}
+
+// AskDelta is Ask for a range of which something is known, unless that is nil.
+func (f *Fetcher) AskDelta(d Directory, name string, start, length int64, known *Known) error {
 	found, path, err := d.entryOf(name)
 	if err == nil {
 		err = f.ready()
@@ -115,10 +124,19 @@ func (f *Fetcher) Ask(d Directory, name string, start, length int64) error {
 	if err != nil {
 		return err
 	}
-	if err := askAbout(f.stream, askFile, path, &found.stat, start, length); err != nil {
+	question := byte(askFile)
+	if known != nil {
+		question = askDelta
+	}
+	if err := askAbout(f.stream, question, path, &found.stat, start, length); err != nil {
 		return err
 	}
-	f.asked = append(f.asked, &content{fetcher: f, path: path, entry: found, start: start, length: length})
+	if known != nil {
+		if err := f.stream.to.Text(string(known.digests)); err != nil {
+			return lost(err)
+		}
+	}
+	f.asked = append(f.asked, &content{fetcher: f, path: path, entry: found, start: start, length: length, known: known})
 	return nil
 }
 
@@ -238,18 +256,22 @@ func (c *content) discard() error {
 	if c.done || !c.opened {
 		return nil
 	}
-	return c.parts(func([]byte, int64) error { return nil }, func(int64) {})
+	nothing := func([]byte, int64) error { return nil }
+	return c.parts(nothing, nothing, func(int64) {})
 }
 
 // CopyTo writes what was asked for to a file, at the offset that it has. hole tells of bytes that are not written. step
-// is called as by fsys.CopyBuffered.
-func (f File) CopyTo(to fsys.File, step fsys.Step, hole func(length int64)) error {
-	return f.far.parts(func(data []byte, offset int64) error {
-		if err := to.WriteAt(data, offset); err != nil {
-			return err
+// is called as by fsys.CopyBuffered for what has come, and known for what is the same as before.
+func (f File) CopyTo(to fsys.File, step fsys.Step, known func(length int64) error, hole func(length int64)) error {
+	put := func(step fsys.Step) func(data []byte, offset int64) error {
+		return func(data []byte, offset int64) error {
+			if err := to.WriteAt(data, offset); err != nil {
+				return err
+			}
+			return step(int64(len(data)))
 		}
-		return step(int64(len(data)))
-	}, hole)
+	}
+	return f.far.parts(put(step), put(known), hole)
 }
 
 // dear is how much of an answer that nobody wants is not read to its end: the stream is closed instead.
@@ -257,7 +279,7 @@ const dear = 1 << 20
 
 // parts reads all parts, and checks that they arrived as they were sent. Where take fails the rest is read all the
 // same, so that the next answer can be.
-func (c *content) parts(take func(data []byte, offset int64) error, hole func(int64)) error {
+func (c *content) parts(take, takeKnown func(data []byte, offset int64) error, hole func(int64)) error {
 	if c.done {
 		return errDropped
 	}
@@ -291,6 +313,18 @@ func (c *content) parts(take func(data []byte, offset int64) error, hole func(in
 				offset += int64(len(data))
 				left -= int64(len(data))
 			}
+		case partSame:
+			length, err := from.Uint()
+			if err != nil {
+				return lost(err)
+			}
+			if c.known == nil || int64(length) > c.end()-offset {
+				return lost(errors.New("the other engine takes for known what is not"))
+			}
+			if failed == nil {
+				sum, failed = c.known.copyTo(offset, int64(length), sum, takeKnown)
+			}
+			offset += int64(length)
 		case partHole:
 			length, err := from.Uint()
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 const (
 	askList   = 'L' // a directory, by its path
 	askFile   = 'F' // a range of a file
+	askDelta  = 'X' // the same, without the blocks that the other end knows
 	askDigest = 'D' // the SHA-256 of a file's first bytes
 	askCensus = 'C' // how much there is in the tree
 )
@@ -40,6 +41,7 @@ const (
 const (
 	partData = 'd' // its length in four bytes, and the bytes
 	partHole = 'h' // its length
+	partSame = 's' // the length of what the other end knows
 	partEnd  = 'e' // the checksum of the data, and what the file is by now
 	partFail = 'f' // the file cannot be read further
 )

@@ -66,22 +66,28 @@ class Copier:
         self._not_reflinkable: Set[Tuple[int, int]] = set()
 
     def copy(
-        self, worker: Worker, opened: SourceFile, target: int, info: os.stat_result, partial: Optional[Partial] = None
-    ) -> None:
+        self,
+        worker: Worker,
+        opened: SourceFile,
+        target: int,
+        info: os.stat_result,
+        partial: Optional[Partial] = None,
+        earlier: Optional[int] = None,
+    ) -> int:
         """Fill the file ``target``, which has nothing but what ``partial`` says, with the ``info.st_size`` bytes of
         ``opened``.
 
         A source that is shorter by now gives a shorter file; the caller compares its times and size afterwards.
+        ``earlier`` is the open file that is replaced; gives how much of it was used.
         """
         size = info.st_size
         sparse = is_sparse(info)
         source = opened.descriptor
         if source is None:
-            self._receive(worker, opened, target, info, partial)
-            return
+            return self._receive(worker, opened, target, info, partial, earlier)
         if size <= self._buffer_size and self._limiter is None and not sparse and partial is None:
             self._copy_small(worker, source, target, size)
-            return
+            return 0
         begun = partial is not None and partial.done
         if not sparse and not begun and self._limiter is None and self._reflink(source, target, info.st_dev):
             worker.tally.bytes_done += size
@@ -92,30 +98,44 @@ class Copier:
             if sparse:
                 os.ftruncate(target, size)
             self._copy_range(worker, source, target, 0, size, sparse)
+        return 0
 
     def _receive(
-        self, worker: Worker, opened: SourceFile, target: int, info: os.stat_result, partial: Optional[Partial]
-    ) -> None:
+        self,
+        worker: Worker,
+        opened: SourceFile,
+        target: int,
+        info: os.stat_result,
+        partial: Optional[Partial],
+        earlier: Optional[int],
+    ) -> int:
         """The same for a file on another host."""
         size, sparse = info.st_size, is_sparse(info)
         if sparse or partial is not None:
             os.ftruncate(target, size)
-        ranges = pieces(size, self._chunk_size, partial) if partial is not None else iter([(0, size)])
-        for (start, end), parts in opened.receive(ranges, self._check):
-            holes = end - start
-            for position, data in parts:
-                if self._limiter is not None:
-                    self._limiter.take(len(data))
+        in_pieces = partial is not None or earlier is not None
+        ranges = pieces(size, self._chunk_size, partial) if in_pieces else iter([(0, size)])
+        reused = 0
+        for (start, end), parts in opened.receive(ranges, self._check, earlier):
+            passed = end - start if sparse else 0
+            for position, data, known in parts:
                 written = 0
                 while written < len(data):
                     written += os.pwrite(target, data[written:] if written else data, position + written)
+                if known:
+                    reused += len(data)
+                    passed += len(data)
+                    continue
+                if self._limiter is not None:
+                    self._limiter.take(len(data))
                 worker.tally.bytes_done += len(data)
-                holes -= len(data)
-            if sparse:
-                worker.tally.bytes_passed += holes
-                worker.tally.bytes_total -= holes
+                if sparse:
+                    passed -= len(data)
+            worker.tally.bytes_passed += passed
+            worker.tally.bytes_total -= passed
             if partial is not None:
                 partial.note(start, end)
+        return reused
 
     def _copy_small(self, worker: Worker, source: int, target: int, size: int) -> None:
         while size > 0:

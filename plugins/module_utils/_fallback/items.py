@@ -21,10 +21,11 @@ from .xattrs import Xattrs
 class Item:
     """An entry of the source: what lstat says of it, and of what bears its name at the destination now, if anything.
 
-    ``target`` and ``old_target`` are those of symbolic links; ``up_to_date`` is what a comparison of contents found.
+    ``target`` and ``old_target`` are those of symbolic links; ``up_to_date`` is what a comparison of contents found,
+    ``reused`` how much of the file that it replaces was taken over.
     """
 
-    __slots__ = ("existing", "info", "name", "old_target", "place", "target", "up_to_date")
+    __slots__ = ("existing", "info", "name", "old_target", "place", "reused", "target", "up_to_date")
 
     def __init__(self, place: Place, name: str, info: os.stat_result, existing: Optional[os.stat_result]) -> None:
         self.place = place
@@ -34,6 +35,7 @@ class Item:
         self.target: Optional[str] = None
         self.old_target: Optional[str] = None
         self.up_to_date: Optional[bool] = None
+        self.reused = 0
 
     @property
     def path(self) -> str:

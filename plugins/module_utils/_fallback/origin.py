@@ -20,8 +20,8 @@ from .xattrs import Xattrs
 
 # Start and end of what is read of a file.
 Range = Tuple[int, int]
-# Part of a file's content, and where it begins.
-Part = Tuple[int, memoryview]
+# Where a part of a file's content begins, the part, and whether it is the same as in the file that is replaced.
+Part = Tuple[int, memoryview, bool]
 
 
 class SourceFile(abc.ABC):
@@ -42,8 +42,11 @@ class SourceFile(abc.ABC):
         """Whether the open file ``target`` has the same ``size`` bytes, and both no more."""
 
     @abc.abstractmethod
-    def receive(self, ranges: Iterator[Range], check: Callable[[], None]) -> Iterator[Tuple[Range, Iterator[Part]]]:
-        """Give the data of each range, without the holes."""
+    def receive(
+        self, ranges: Iterator[Range], check: Callable[[], None], earlier: Optional[int]
+    ) -> Iterator[Tuple[Range, Iterator[Part]]]:
+        """Give the data of each range, without the holes. ``earlier`` is the open file that is replaced: what is the
+        same in that is not sent."""
 
     @abc.abstractmethod
     def restart(self) -> None:
@@ -133,7 +136,9 @@ class LocalFile(SourceFile):
     def same_content(self, target: int, size: int, check: Callable[[], None]) -> bool:
         return same_content(self.descriptor, target, size, check)
 
-    def receive(self, ranges: Iterator[Range], check: Callable[[], None]) -> Iterator[Tuple[Range, Iterator[Part]]]:
+    def receive(
+        self, ranges: Iterator[Range], check: Callable[[], None], earlier: Optional[int]
+    ) -> Iterator[Tuple[Range, Iterator[Part]]]:
         raise AssertionError("a file of this host is copied by its descriptor")
 
     def restart(self) -> None:

@@ -21,6 +21,8 @@ from .tree import text
 from .workers import Worker
 
 Inode = Tuple[int, int]
+# From which size on a file from another host is compared with the one that it replaces, block by block.
+_DELTA_FROM = 4 << 20
 
 
 class Files(Handler):
@@ -122,7 +124,7 @@ class Files(Handler):
         else:
             worker.tally.bytes_total += item.info.st_size
         inode: Optional[Inode] = None
-        resumed = 0
+        resumed = item.reused = 0
         # A dry run opens the source too, since a user other than root may not be allowed to.
         if not (self.session.dry_run and self.metadata.root):
             source = self._open_source(item, unread=self.session.dry_run)
@@ -139,7 +141,8 @@ class Files(Handler):
             self.note_need(worker, item, self._content_need(item, resumed))
         worker.tally.files_copied += 1
         worker.counters.files_copied += 1
-        worker.counters.bytes_copied += item.info.st_size - resumed
+        worker.counters.bytes_copied += item.info.st_size - resumed - item.reused
+        worker.counters.bytes_reused += item.reused
         if resumed:
             worker.counters.files_resumed += 1
             worker.counters.bytes_resumed += resumed
@@ -238,8 +241,39 @@ class Files(Handler):
         self, worker: Worker, item: Item, source: SourceFile, target: int, unfinished: Optional[partial.Partial]
     ) -> None:
         """Copy the content; once more if the source changed meanwhile."""
+        with self._earlier(item, source) as earlier:
+            self._fill_from(worker, item, source, target, unfinished, earlier)
+
+    @contextlib.contextmanager
+    def _earlier(self, item: Item, source: SourceFile) -> Iterator[Optional[int]]:
+        """The file that is replaced, open, if it is worth a look for what need not be sent."""
+        existing = item.existing
+        if (
+            source.descriptor is not None
+            or existing is None
+            or not stat.S_ISREG(existing.st_mode)
+            or min(existing.st_size, item.info.st_size) < _DELTA_FROM
+            or is_sparse(item.info)
+        ):
+            yield None
+            return
+        descriptor = self._open_destination(item, existing)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _fill_from(
+        self,
+        worker: Worker,
+        item: Item,
+        source: SourceFile,
+        target: int,
+        unfinished: Optional[partial.Partial],
+        earlier: Optional[int],
+    ) -> None:
         copy = self.session.copier.copy
-        copy(worker, source, target, item.info, unfinished)
+        item.reused = copy(worker, source, target, item.info, unfinished, earlier)
         if self._is_unchanged(item, source):
             return
         worker.tally.retries += 1
@@ -249,7 +283,7 @@ class Files(Handler):
         if unfinished is not None:
             unfinished.restart(item.info)
         os.ftruncate(target, 0)
-        copy(worker, source, target, item.info, unfinished)
+        item.reused = copy(worker, source, target, item.info, unfinished, earlier)
         if not self._is_unchanged(item, source):
             # The copy gets the time of before, so that the next run copies the file again.
             os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))

@@ -23,7 +23,8 @@ _MISSING = 2
 _FOLLOWS = b"connection unexpectedly closed"
 _STATISTICS = (
     *("files_total", "directories_total", "symlinks_total", "specials_total", "bytes_total"),
-    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "files_unchanged", "files_newer"),
+    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "bytes_reused", "files_unchanged"),
+    "files_newer",
     *("metadata_updated", "directories_created", "symlinks_created", "hard_links_created", "specials_created"),
     *("deleted", "temporaries_removed", "skipped", "files_verified"),
 )

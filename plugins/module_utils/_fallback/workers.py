@@ -29,6 +29,7 @@ class Counters:
     bytes_copied = 0
     files_resumed = 0
     bytes_resumed = 0
+    bytes_reused = 0
     files_unchanged = 0
     files_newer = 0
     metadata_updated = 0
@@ -52,7 +53,8 @@ class Counters:
 COUNTERS = tuple(name for name, value in vars(Counters).items() if value == 0)
 # Those that count what was done, and not what there is.
 DEEDS = (
-    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "metadata_updated", "directories_created"),
+    *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "bytes_reused", "metadata_updated"),
+    "directories_created",
     *("symlinks_created", "hard_links_created", "specials_created", "deleted", "temporaries_removed", "files_verified"),
 )
 

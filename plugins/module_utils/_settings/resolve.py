@@ -35,6 +35,9 @@ _OVERRULED = {
     "network_optimization.keep_alive": "network_optimization.tcp_optimization.keep_alive",
 }
 _LISTS = ("files", "databases", "uploads", "before", "after")
+# The method of those trees that go between two hosts.
+_BETWEEN_HOSTS = "transfer_methods.server_to_server.method"
+_SIDES = ("source", "destination")
 
 
 class Resolved(t.NamedTuple):
@@ -68,7 +71,16 @@ def read(tree: t.Mapping[str, t.Any], notes: t.Sequence[str] = ()) -> Settings:
     leaves = validate(tree)
     given = {name: value for name, value in tree.items() if value is not None and name != "migration"}
     migration = tree.get("migration") or {}
-    return Settings(given, {name: list(migration.get(name) or ()) for name in _LISTS}, leaves, tuple(notes))
+    lists = {name: list(migration.get(name) or ()) for name in _LISTS}
+    if _BETWEEN_HOSTS in leaves:
+        lists["files"] = [_with_method(item, leaves[_BETWEEN_HOSTS].value) for item in lists["files"]]
+    return Settings(given, lists, leaves, tuple(notes))
+
+
+def _with_method(item: t.Mapping[str, t.Any], method: str) -> t.Mapping[str, t.Any]:
+    """A tree with the method for two hosts, if it goes between two and has none of its own."""
+    between = item.get("direction") in ("push", "pull") or any("://" in str(item[side]) for side in _SIDES)
+    return {"method": method, **item} if between else item
 
 
 def resolve(

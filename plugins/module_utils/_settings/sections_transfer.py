@@ -142,7 +142,7 @@ TRANSFER_METHODS = Section(
         "server_to_server": Section(
             "Two hosts.",
             {
-                "method": choice("How a tree is sent.", "auto", _REMOTE_METHODS),
+                "method": choice("How a tree is sent between two hosts.", "auto", _REMOTE_METHODS, "migrate.files"),
                 "compression": boolean("Compress what is sent.", None, "file_sync.compression"),
                 "ssh_options": NamedValues(
                     "Options of ssh_config.",

@@ -11,7 +11,8 @@ ssh. One end asks questions about the source's tree, the other answers them in t
 - ``link``: the command, and how both ends greet;
 - ``messages``, ``owners``: how entries and their owners are told;
 - ``answers``: the end that has the source;
-- ``questions``, ``distant``: the end that has the destination;
+- ``questions``, ``listing``, ``content``, ``distant``: the end that has the destination;
+- ``source``: how that begins;
 - ``push``: a job that the other end carries out;
 - ``serve``: what the other end's process does.
 """

@@ -22,6 +22,7 @@ from .._errors import JobError
 QUESTION = b"q"
 PART = b"p"  # of an answer: an object
 DATA = b"d"  # of an answer: where it belongs in the file, and the bytes
+SAME = b"s"  # of an answer: where it belongs, and how much of what the other end has there is the same
 END = b"z"  # of an answer, its last object
 CENSUS = b"c"  # how much there is in the tree, once that is counted
 JOB = b"j"

@@ -13,7 +13,7 @@ import collections
 import threading
 from typing import Callable, Deque, Dict, Tuple
 
-from .frames import DATA, END, PART, QUESTION, ConnectionLost, Frames, Handler
+from .frames import DATA, END, PART, QUESTION, SAME, ConnectionLost, Frames, Handler
 from .messages import Message, encode
 
 # How much of one answer may wait to be taken.
@@ -80,6 +80,7 @@ class Questions:
         return {
             PART: lambda payload: self._asked[0].put(PART, payload),
             DATA: lambda payload: self._asked[0].put(DATA, payload),
+            SAME: lambda payload: self._asked[0].put(SAME, payload),
             END: lambda payload: self._asked.popleft().put(END, payload),
         }
 

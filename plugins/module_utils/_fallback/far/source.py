@@ -14,9 +14,10 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 from .._context import Context
 from .._validate import bad_job
 from ..origin import SourceDirectory
-from .distant import FarTree, Wanted
+from .distant import FarDirectory
 from .frames import CENSUS, ConnectionLost
 from .link import Link, machine
+from .listing import FarTree, Wanted
 from .messages import decode
 from .questions import Questions
 
@@ -80,4 +81,5 @@ def _open(context: Context, questions: Questions, same_machine: bool) -> SourceD
         far["compression_level"],
     )
     tree = FarTree(questions, wanted)
-    return tree.open(parameters["source"], parameters["filters"], parameters["one_file_system"])
+    tree.open(parameters["source"], parameters["filters"], parameters["one_file_system"])
+    return FarDirectory(tree, "").load()
