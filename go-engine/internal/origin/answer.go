@@ -197,10 +197,13 @@ func (a *answerer) file(question byte, path string) error {
 			return err
 		}
 	}
-	digests := ""
+	digests, seed := "", uint64(0)
 	if question == askDelta {
 		var err error
 		if digests, err = a.from.Text(longestDigests); err != nil {
+			return err
+		}
+		if seed, err = a.from.Uint(); err != nil {
 			return err
 		}
 	}
@@ -222,7 +225,7 @@ func (a *answerer) file(question byte, path string) error {
 	}
 	if question == askDelta {
 		end := min(stat.Size(), int64(values[2])+int64(values[3]))
-		return a.delta(file, int64(values[2]), end, []byte(digests))
+		return a.delta(file, int64(values[2]), end, digests, seed)
 	}
 	return a.content(file, &stat, int64(values[2]), int64(values[3]))
 }

@@ -3,9 +3,11 @@
 package origin
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"hash/crc32"
 
-	"github.com/zeebo/blake3"
+	"github.com/zeebo/xxh3"
 
 	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/fsys"
@@ -15,8 +17,8 @@ const (
 	// deltaBlock is how much of a file is compared at once: little, since what changes in large files are pages of
 	// databases and of disk images.
 	deltaBlock = 16 << 10
-	// digestSize is how much of a block's BLAKE3 is sent. That two blocks are not taken for the same by chance is
-	// certain, and each answer has a CRC-32 over all its bytes besides.
+	// digestSize is that of a block's XXH3. It is enough that no two blocks are taken for the same by chance; by intent
+	// neither, since nobody knows the seed before, and each answer has a CRC-32 over all its bytes besides.
 	digestSize = 16
 	// longestDigests bounds what the other end may send for one question.
 	longestDigests = 1 << 20
@@ -25,13 +27,16 @@ const (
 // Known is what the destination has already of a range of a file, from an earlier content of it.
 type Known struct {
 	file    fsys.File
+	seed    uint64
 	digests []byte
 	buffer  []byte
 }
 
 // Know reads what a file has in a range. step is called as by fsys.CopyBuffered.
 func Know(file fsys.File, start, length int64, step fsys.Step) (*Known, error) {
-	known := &Known{file: file, buffer: make([]byte, deltaBlock)}
+	var seed [8]byte
+	_, _ = rand.Read(seed[:]) // it never fails
+	known := &Known{file: file, seed: binary.LittleEndian.Uint64(seed[:]), buffer: make([]byte, deltaBlock)}
 	for offset := start; offset < start+length; offset += deltaBlock {
 		block, err := readBlock(file, known.buffer[:min(deltaBlock, start+length-offset)], offset)
 		if err != nil {
@@ -40,8 +45,7 @@ func Know(file fsys.File, start, length int64, step fsys.Step) (*Known, error) {
 		if len(block) == 0 {
 			break
 		}
-		sum := blake3.Sum256(block)
-		known.digests = append(known.digests, sum[:digestSize]...)
+		known.digests = append(known.digests, blockDigest(block, known.seed)...)
 		if err := step(0); err != nil {
 			return nil, err
 		}
@@ -85,7 +89,7 @@ func readBlock(file fsys.File, into []byte, offset int64) ([]byte, error) {
 }
 
 // delta sends a range of a file as content does, but of a block that the other end knows only that it is the same.
-func (a *answerer) delta(file fsys.File, start, end int64, digests []byte) error {
+func (a *answerer) delta(file fsys.File, start, end int64, digests string, seed uint64) error {
 	sum, same := uint32(0), int64(0)
 	buffer := a.space()[:deltaBlock]
 	tell := func() error {
@@ -108,7 +112,7 @@ func (a *answerer) delta(file fsys.File, start, end int64, digests []byte) error
 		}
 		sum = crc32.Update(sum, crc32.IEEETable, block)
 		offset += int64(len(block))
-		if isKnown(block, &digests) {
+		if isKnown(block, &digests, seed) {
 			same += int64(len(block))
 			continue
 		}
@@ -126,14 +130,18 @@ func (a *answerer) delta(file fsys.File, start, end int64, digests []byte) error
 }
 
 // isKnown takes the next digest, and tells whether it is the block's.
-func isKnown(block []byte, digests *[]byte) bool {
+func isKnown(block []byte, digests *string, seed uint64) bool {
 	if len(*digests) < digestSize {
 		return false
 	}
 	expected := (*digests)[:digestSize]
 	*digests = (*digests)[digestSize:]
-	sum := blake3.Sum256(block)
-	return string(sum[:digestSize]) == string(expected)
+	return string(blockDigest(block, seed)) == expected
+}
+
+func blockDigest(block []byte, seed uint64) []byte {
+	sum := xxh3.Hash128Seed(block, seed).Bytes()
+	return sum[:]
 }
 
 // sendData sends bytes as one part.

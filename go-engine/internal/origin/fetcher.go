@@ -135,6 +135,9 @@ func (f *Fetcher) AskDelta(d Directory, name string, start, length int64, known 
 		if err := f.stream.to.Text(string(known.digests)); err != nil {
 			return lost(err)
 		}
+		if err := f.stream.to.Uint(known.seed); err != nil {
+			return lost(err)
+		}
 	}
 	f.asked = append(f.asked, &content{fetcher: f, path: path, entry: found, start: start, length: length, known: known})
 	return nil
