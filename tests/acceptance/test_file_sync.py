@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +21,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.executors import EXECUTORS, Executor, Run, command, environment, job, run
+from tests.conformance.executors import (
+    EXECUTORS,
+    FAR_SIDES,
+    Executor,
+    Run,
+    between_hosts,
+    command,
+    environment,
+    job,
+    run,
+)
 from tests.conformance.trees import rsync_differences, temporaries, write
 
 KILLS = 50
@@ -51,7 +62,7 @@ def contents(root: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", (*EXECUTORS, *FAR_SIDES))
 def test_killed_fifty_times_at_random(executor: Executor, method: str, tmp_path: Path) -> None:
     source, destination = tmp_path / "source", tmp_path / "destination"
     rng = random.Random(7)
@@ -63,7 +74,8 @@ def test_killed_fifty_times_at_random(executor: Executor, method: str, tmp_path:
         os.link(source / f"large{number}", source / f"link{number}")
     old, new = contents(destination), contents(source)
     parameters = {**METHODS[method], "delete": True, "verify": True, "bandwidth_limit": 60 << 20}
-    wire = job("file_sync", {"source": str(source), "destination": str(destination), **parameters})
+    wanted = {"source": str(source), "destination": str(destination), **parameters}
+    wire = job("file_sync", between_hosts(executor, wanted))
     killed = 0
     for _kill in range(KILLS):
         with subprocess.Popen(
@@ -72,9 +84,13 @@ def test_killed_fifty_times_at_random(executor: Executor, method: str, tmp_path:
             assert process.stdin is not None
             process.stdin.write(wire)
             process.stdin.close()
-            time.sleep(rng.uniform(0.02, 0.3 if executor == "go" else 0.6))
-            process.send_signal(signal.SIGKILL)
-        killed += process.returncode == -signal.SIGKILL
+            time.sleep(rng.uniform(0.02, 0.6 if "python" in executor else 0.3))
+            # Either end, where there are two.
+            others = children(process.pid) if rng.random() < 0.5 else []
+            for victim in others or [process.pid]:
+                os.kill(victim, signal.SIGKILL)
+            killed += process.poll() is None or process.returncode == -signal.SIGKILL
+        left_alone(destination)
         for path, digest in contents(destination).items():
             assert digest in (old.get(path), new.get(path)), f"{path} is neither the old file nor the new one"
     done = sync(executor, source, destination, **parameters)
@@ -87,6 +103,20 @@ def test_killed_fifty_times_at_random(executor: Executor, method: str, tmp_path:
     assert moved < whole
     again = sync(executor, source, destination, **parameters)
     assert (again.terminal["changed"], again.terminal["performance"]["bytes_transferred"]) == (False, 0)
+
+
+def children(parent: int) -> list[int]:
+    done = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False)
+    return [int(word) for word in done.stdout.split()]
+
+
+def left_alone(destination: Path) -> None:
+    """Wait until the other end of a killed job has let go of the destination."""
+    descriptor = os.open(destination, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)
 
 
 def size(root: Path) -> int:
@@ -160,7 +190,7 @@ class Trap:
 
 
 @needs_root
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", (*EXECUTORS, *FAR_SIDES))
 def test_a_hostile_user_gains_nothing(executor: Executor, tmp_path: Path) -> None:
     trap = Trap(tmp_path)
     swaps, copies, escaped = trap.attacked(
@@ -210,7 +240,11 @@ def test_a_million_files_take_little_memory() -> None:
 
 @needs_root
 @pytest.mark.parametrize(
-    "executor, method", [("go", "direct_copy"), ("go", "chunked_transfer"), ("python", "direct_copy")]
+    "executor, method",
+    [
+        *(("go", "direct_copy"), ("go", "chunked_transfer"), ("python", "direct_copy")),
+        *(("push", "chunked_transfer"), ("pull", "direct_copy"), ("python push", "direct_copy")),
+    ],
 )
 def test_a_real_tree(executor: Executor, method: str, tmp_path: Path) -> None:
     """/usr of this machine arrives as rsync would have it."""

@@ -93,6 +93,17 @@ def serving(executor: Executor, engine: Path | None = None) -> list[str]:
     return [str(engine or ENGINE), "serve"]
 
 
+def between_hosts(
+    executor: Executor, parameters: t.Mapping[str, t.Any], engine: Path | None = None
+) -> t.Mapping[str, t.Any]:
+    """The parameters with the side that is elsewhere, if one is."""
+    if executor not in FAR_SIDES:
+        return parameters
+    serve = serving(executor, engine)
+    far = {"side": FAR_SIDES[executor], "command": serve, "connections": 2, **(parameters.get("far") or {})}
+    return {**parameters, "far": far}
+
+
 def windows_path(path: str) -> str:
     """A path of this machine as Wine has it."""
     return "Z:" + path.replace("/", "\\")
@@ -141,10 +152,7 @@ def run(
     if executor == "windows":
         translated = {key: windows_path(str(parameters[key])) for key in ("source", "destination") if key in parameters}
         parameters = {**parameters, **translated}
-    if executor in FAR_SIDES:
-        serve = serving(executor, engine)
-        far = {"side": FAR_SIDES[executor], "command": serve, "connections": 2, **(parameters.get("far") or {})}
-        parameters = {**parameters, "far": far}
+    parameters = between_hosts(executor, parameters, engine)
     suicidal = executor == "windows" and "MIGRATION_FAILPOINT" in (env or {})
     # Python 3.8 has no subprocess.run(user=).
     # That user may read everything, since the Python that runs the tests may lie in root's home.
