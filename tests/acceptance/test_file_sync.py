@@ -155,12 +155,19 @@ class Trap:
             write(self.secrets / f"file{number}", b"SECRET")
             write(self.precious / f"file{number}", b"PRECIOUS")
             write(self.precious / f"extra{number}", b"PRECIOUS")
-        os.symlink(self.secrets, root / "to-secrets")
-        os.symlink(self.precious, root / "to-precious")
+        self._ways_out = {root / "to-secrets": self.secrets, root / "to-precious": self.precious}
         self.prepare()
         self._pairs = [self.source / "dir", root / "to-secrets", self.destination / "dir", root / "to-precious"]
 
     def prepare(self) -> None:
+        """Put everything back: a copied link may have become part of the trap, and this must not go through it."""
+        for path in (self.source / "dir", self.destination / "dir", *self._ways_out):
+            if path.is_symlink():
+                path.unlink()
+            elif path in self._ways_out:
+                shutil.rmtree(path, ignore_errors=True)
+        for path, target in self._ways_out.items():
+            os.symlink(target, path)
         for number in range(30):
             write(self.source / "dir" / f"file{number}", b"inside")
             write(self.destination / "dir" / f"extra{number}", b"to delete")
