@@ -145,8 +145,10 @@ def _synchronize(context: Context, opening: ContextManager[Tuple[SourceDirectory
     session = Session(context)
     earlier = context.statistics
     try:
-        with opening as (source, is_seen_from_here), Roots(context, source, is_seen_from_here) as roots:
-            _Synchronization(session, roots).run()
+        with opening as opened:
+            source, is_seen_from_here = opened
+            with Roots(context, source, is_seen_from_here) as roots:
+                _Synchronization(session, roots).run()
     finally:
         session.flusher.close()
         context.statistics = session.statistics(earlier)

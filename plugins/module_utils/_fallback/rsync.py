@@ -194,7 +194,7 @@ class _Work:
         ended = self._run_command(
             [*self._command(limits_first=limits), "--list-only", "--no-h", self._place("source")],
             b"",
-            lambda line: listed.append(line),
+            listed.append,
         )
         self._check_end(ended, local=self._is_push)
         # Type and mode, size, date, time, name.

@@ -51,7 +51,7 @@ def stat_to_list(info: os.stat_result) -> List[int]:
 
 
 def stat_from_list(numbers: List[int]) -> os.stat_result:
-    if not all(type(number) is int for number in numbers) or len(numbers) not in (10, 12) or numbers[6] < 0:
+    if not all(isinstance(number, int) for number in numbers) or len(numbers) not in (10, 12) or numbers[6] < 0:
         raise ConnectionLost("the other host sent what is no entry")
     device = os.makedev(numbers[10], numbers[11]) if len(numbers) == 12 else 0
     return cast("os.stat_result", FarStat._make([*numbers[:10], device]))
