@@ -313,6 +313,14 @@ options:
         the system cannot do that, each file is flushed before it gets its name, whatever the number.
     type: int
     default: 0
+  direct_io:
+    description:
+      - Copy files of 1 MiB or more past the system's cache of files, so that what others have in it stays there.
+      - >-
+        It has an effect on Linux where both directories are on one host. Where a file system cannot do that the notice
+        V(direct_io_unavailable) says so, and the files are copied all the same. O(verify) reads through the cache.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""

@@ -150,7 +150,9 @@ def test_rsync_cannot_ask_for_a_password_on_the_way(bed: Bed, tmp_path: Path) ->
     playbook = sync(source=str(tmp_path), destination="/srv/never", direction="push", method="ssh_rsync")
     failed = bed.play(playbook, bed.inventory([host], **USERS["become-with-password"])).result("Copy")
     assert failed.status == "failed"
-    assert failed.result["msg"].startswith("method: 'ssh_rsync': rsync can become another user by sudo or doas, and without")
+    assert failed.result["msg"].startswith(
+        "method: 'ssh_rsync': rsync can become another user by sudo or doas, and without"
+    )
 
 
 def test_the_password_on_the_way_is_seen_nowhere(bed: Bed, tmp_path: Path) -> None:

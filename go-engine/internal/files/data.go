@@ -81,6 +81,13 @@ func (w *worker) copyLocal(partial *partial, to, from fsys.File, source *fsys.St
 // copyPart copies a part of a file, with its holes if it is sparse.
 func (w *worker) copyPart(to, from fsys.File, part fsys.Extent, sparse bool, buffer []byte) error {
 	job, offset, length := w.job, part.Start, part.Length()
+	if job.parameters.directIO && !sparse && length >= kernelCopyFrom {
+		done, err := w.copyDirect(to, from, offset, length, buffer)
+		if err != nil || done == length {
+			return err
+		}
+		offset, length = offset+done, length-done
+	}
 	if job.limiter != nil {
 		buffer = buffer[:job.limitedPiece()]
 	}
@@ -102,6 +109,21 @@ func (w *worker) copyPart(to, from fsys.File, part fsys.Extent, sparse bool, buf
 		return err
 	}
 	return fsys.CopyBuffered(to, from, offset+done, length-done, buffer, job.moved)
+}
+
+// copyDirect copies what can be past the cache of files, from the beginning of the part on, and gives how much that was.
+func (w *worker) copyDirect(to, from fsys.File, offset, length int64, buffer []byte) (int64, error) {
+	head := -offset & (fsys.DirectUnit - 1)
+	if err := fsys.CopyBuffered(to, from, offset, head, buffer, w.job.moved); err != nil {
+		return 0, err
+	}
+	done, err := fsys.CopyDirect(to, from, offset+head, length-head, w.job.moved)
+	if done == 0 && err == nil {
+		w.job.notDirect.Do(func() {
+			w.job.Warning("direct_io_unavailable", "at least one of the file systems reads and writes through the cache only", "")
+		})
+	}
+	return head + done, err
 }
 
 // clone lets both files share their data, where the file system can do that.

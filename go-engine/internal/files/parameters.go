@@ -33,6 +33,7 @@ type syncParameters struct {
 	bufferSize     int
 	bandwidthLimit int64
 	syncFrequency  int64 // files after which all is flushed to the disk; 0 for never
+	directIO       bool  // past the cache of files
 }
 
 // preserve says what of an entry is kept beside its content.
@@ -70,6 +71,7 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		bufferSize:     int(object.Integer("buffer_size", 256<<10, 4<<10, 1<<30)),
 		bandwidthLimit: object.Integer("bandwidth_limit", 0, 0, math.MaxInt64),
 		syncFrequency:  object.Integer("sync_frequency", 0, 0, math.MaxInt64),
+		directIO:       object.Bool("direct_io", false),
 	}
 	if limit, given := object.OptionalInteger("max_delete", 0); given {
 		parameters.maxDelete = limit

@@ -30,6 +30,7 @@ type syncJob struct {
 	flusher    *flusher
 	stopped    atomic.Bool
 	lost       atomic.Bool       // the connection to another host
+	notDirect  sync.Once         // tells that a file system has no direct reads and writes
 	explain    func(error) error // words an error of the connection to another host
 
 	mutex    sync.Mutex

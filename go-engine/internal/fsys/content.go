@@ -7,6 +7,10 @@ import (
 	"io"
 )
 
+// DirectUnit is what the places, lengths and buffers of direct reads and writes are multiples of: the largest block that
+// disks have.
+const DirectUnit = 4096
+
 // Step is called with the length of each piece after it was copied; its error ends the copying.
 type Step func(length int64) error
 

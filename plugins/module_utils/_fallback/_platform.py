@@ -33,6 +33,8 @@ ARCHIVE_LIBRARIES: Dict[str, str] = {"zstd": "zstandard", "lz4": "lz4.frame", "b
 # Absent flags are no-ops: without O_PATH metadata is reached by an ordinary descriptor.
 O_NOATIME: int = getattr(os, "O_NOATIME", 0)
 O_PATH: int = getattr(os, "O_PATH", 0)
+# Reads and writes past the cache; 0 where this Python cannot do both.
+DIRECT: int = getattr(os, "O_DIRECT", 0) if HAS_PROC and hasattr(os, "preadv") else 0
 
 
 def effective_user() -> int:

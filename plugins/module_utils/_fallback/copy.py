@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Callable, Iterator, List, Optional, Set, Tuple
 
-from . import _platform
+from . import _platform, direct
 from ._context import Context
 from .origin import SourceFile
 from .partial import Partial, pieces
@@ -55,8 +55,17 @@ class Copier:
     """Copies file contents between descriptors, by the fastest way that the file systems allow."""
 
     def __init__(
-        self, context: Context, buffer_size: int, chunk_size: int, parallel_chunks: int, bandwidth_limit: int
+        self,
+        context: Context,
+        buffer_size: int,
+        chunk_size: int,
+        parallel_chunks: int,
+        bandwidth_limit: int,
+        direct_io: bool = False,
     ) -> None:
+        self._context = context
+        self._direct = direct_io
+        self._warned = threading.Lock()
         self._check = context.check
         self._buffer_size = buffer_size
         self._chunk_size = chunk_size
@@ -64,6 +73,10 @@ class Copier:
         self._limiter = Limiter(bandwidth_limit, context.check) if bandwidth_limit else None
         # Pairs of devices that a reflink was refused for.
         self._not_reflinkable: Set[Tuple[int, int]] = set()
+
+    def _warn_once(self, message: str) -> None:
+        if self._warned.acquire(blocking=False):  # and never released
+            self._context.warning("direct_io_unavailable", message)
 
     def copy(
         self,
@@ -183,6 +196,18 @@ class Copier:
     def _pieces(self, source: int, target: int, start: int, end: int, buffer: memoryview) -> Iterator[int]:
         """Copy one range at its own offsets, so that ranges may be copied at the same time; give each piece's size."""
         position = start
+        if self._direct and end - start >= _KERNEL_COPY_FROM:
+            position = min(end, start + -start % direct.UNIT)
+            yield from self._read_and_write_all(source, target, start, position, buffer)
+            begin = position
+            for moved in direct.pieces(source, target, position, end):
+                self._check()
+                if self._limiter is not None:
+                    self._limiter.take(moved)
+                position += moved
+                yield moved
+            if position == begin:
+                self._warn_once("at least one of the file systems reads and writes through the cache only")
         in_kernel = self._limiter is None and _platform.HAS_COPY_FILE_RANGE and end - start >= _KERNEL_COPY_FROM
         while position < end:
             self._check()
@@ -196,6 +221,16 @@ class Copier:
                 moved = self._read_and_write(source, target, position, end, buffer)
                 if not moved:
                     return
+            position += moved
+            yield moved
+
+    def _read_and_write_all(
+        self, source: int, target: int, position: int, end: int, buffer: memoryview
+    ) -> Iterator[int]:
+        while position < end:
+            moved = self._read_and_write(source, target, position, end, buffer)
+            if not moved:
+                return
             position += moved
             yield moved
 

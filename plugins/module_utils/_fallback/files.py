@@ -91,6 +91,7 @@ _SYNC: Dict[str, Field] = {
     "buffer_size": Field(integer(4096), 256 << 10),
     "bandwidth_limit": Field(integer(), 0),
     "sync_frequency": Field(integer(), 0),
+    "direct_io": Field(boolean, False),
     "far": Field(check_far, check_far({}, "far")),
 }
 

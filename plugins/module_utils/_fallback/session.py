@@ -67,6 +67,7 @@ class Session:
             parameters["chunk_size"],
             parameters["parallel_chunks"],
             parameters["bandwidth_limit"],
+            parameters["direct_io"],
         )
         self.flusher = Flusher(0 if context.dry_run else parameters["sync_frequency"])
         # Identities of the two directories that the job names.

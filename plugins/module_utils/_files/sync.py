@@ -46,6 +46,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "buffer_size": {"type": "str", "default": "256KB"},
     "bandwidth_limit": {"type": "str"},
     "sync_frequency": {"type": "int", "default": 0},
+    "direct_io": {"type": "bool", "default": False},
     **far.ARGUMENT_SPEC,
 }
 
@@ -127,6 +128,7 @@ def plan(
         "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] in method.IN_CHUNKS else 1,
         "resume": params["resume"],
         "sync_frequency": params["sync_frequency"],
+        "direct_io": params["direct_io"],
         **amounts,
         **there,
     }, chosen

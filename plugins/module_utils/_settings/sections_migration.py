@@ -34,6 +34,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "compare",
         "compression",
         "compression_level",
+        "direct_io",
         "connect_timeout",
         "delete",
         "destination",

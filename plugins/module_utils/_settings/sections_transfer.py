@@ -201,7 +201,7 @@ FILESYSTEM_OPTIMIZATION = Section(
             {
                 "read_buffer_size": size("Bytes read at once.", "256KB", "file_sync.buffer_size", _LEAST_BUFFER),
                 "write_buffer_size": size("Bytes written at once.", "256KB", "file_sync.buffer_size", _LEAST_BUFFER),
-                "use_direct_io": boolean("Go past the page cache.", False),
+                "use_direct_io": boolean("Go past the page cache.", False, "file_sync.direct_io"),
                 "sync_frequency": count(
                     "Wait for the disk after this many files, and at the end; 0 for never.",
                     0,
