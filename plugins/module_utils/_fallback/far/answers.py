@@ -84,6 +84,7 @@ class Server:
         except ConnectionLost:
             return
         finally:
+            self._frames.lost.set()  # nobody answers any more
             self._close()
 
     def _close(self) -> None:
@@ -102,7 +103,7 @@ class Server:
             raise
         except (JobError, OSError, tree.Vanished, ItemError) as error:
             last = failure_of(error)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise ConnectionLost("the other host asked what is no question") from error
         self._end(last)
 

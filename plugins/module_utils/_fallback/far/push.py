@@ -65,6 +65,8 @@ def _relayed(context: Context, link: Link) -> Event:
                 line = events.get(timeout=_PATIENCE)
             except queue.Empty:
                 context.check()
+                if link.opened.lost.is_set() and events.empty():
+                    raise ConnectionLost from None
                 continue
             if line is None:
                 raise ConnectionLost
