@@ -202,7 +202,7 @@ def test_a_job_that_is_to_finish_does_and_the_next_run_takes_its_result(bed: Bed
 def test_a_job_with_async_ends_with_its_time_limit(bed: Bed, on_disconnect: str) -> None:
     host = bed.host(f"limited-{on_disconnect}")
     make_tree(host, FILES)
-    playbook = endless(on_disconnect=on_disconnect, task="      async: 8\n      poll: 2\n")
+    playbook = endless(on_disconnect=on_disconnect, task="      async: 25\n      poll: 2\n")
     played = bed.play(playbook, bed.inventory([host], user="root"))
     assert played.code != 0, played.output
     until(lambda: not job_processes(host), 10, "the end of the job")
@@ -213,7 +213,7 @@ def test_of_two_plays_with_one_destination_one_works_and_the_other_is_told_who(b
     host = bed.host("contended")
     make_tree(host, FILES)
     host.run(f"cp -a {SOURCE} /srv/other && rm /srv/other/fileaaaaa && touch /srv/other/only-in-other")
-    play = start(bed, host, slow())
+    play = start(bed, host, slow(bandwidth_limit="200KB/s"))
     other = sync(source="/srv/other", delete=True)
     refused = bed.play(other, bed.inventory([host], user="root"))
     assert refused.code != 0
