@@ -25,12 +25,13 @@ Pair = t.Tuple[Path, Path]
 # At least these phases must be met, so that a renamed failpoint cannot make the test hollow.
 LEAST_PHASES = 12
 
-# Kills its own process at the N-th system call of those that change something, as Python's audit events tell them.
+# Kills its own process at the N-th system call of those that change something, as Python's audit events tell them. At
+# its end it tells how many there were: on standard error, and in the file that WRITES names.
 SUICIDAL_FALLBACK = f"""
 import os, runpy, signal, sys
 WRITES = {{"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.symlink", "os.utime", "os.chmod",
           "os.chown", "os.truncate", "os.setxattr", "open"}}
-fatal, count, log = int(sys.argv[1]), 0, os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+fatal, count, log = int(sys.argv[1]), 0, os.open(os.environ.get("WRITES", os.devnull), os.O_CREAT | os.O_WRONLY)
 def hook(event, arguments):
     global count
     if event not in WRITES or event == "open" and not (isinstance(arguments[2], int) and arguments[2] & os.O_CREAT):
@@ -39,7 +40,7 @@ def hook(event, arguments):
     if count == fatal:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
-sys.argv[1:3] = []
+sys.argv[1:2] = []
 leave = os._exit
 def tell(code):
     os.write(log, b"%d" % count)
@@ -49,6 +50,7 @@ try:
     runpy.run_module({FALLBACK!r}, run_name="__main__", alter_sys=True)
 finally:
     os.write(log, b"%d" % count)
+    sys.stderr.write("writes: %d" % count)
 """
 
 
@@ -169,7 +171,7 @@ def count_writes(executor: Executor, pair: Pair) -> int:
 
 def kill_fallback(fatal: int, pair: Pair, executor: Executor = "python") -> subprocess.CompletedProcess[bytes]:
     """Run the fallback; the end that has the destination kills itself at that write, and counts its writes."""
-    suicidal = [sys.executable, "-c", SUICIDAL_FALLBACK, str(fatal), str(pair[0].parent / "writes")]
+    suicidal = [sys.executable, "-c", SUICIDAL_FALLBACK, str(fatal)]
     wanted = parameters(*pair)
     near = [*suicidal, "run"]
     if executor != "python":
@@ -180,7 +182,7 @@ def kill_fallback(fatal: int, pair: Pair, executor: Executor = "python") -> subp
         near,
         input=job("file_sync", wanted),
         capture_output=True,
-        env=environment(),
+        env=environment(WRITES=str(pair[0].parent / "writes")),
         timeout=60,
         check=False,
     )
