@@ -306,11 +306,10 @@ def interfere(monkeypatch: pytest.MonkeyPatch, after: t.Callable[[int, int], Non
     """Call ``after`` with the two descriptors whenever a file's content was copied."""
     copy = Copier.copy
 
-    def disturbed(
-        self: Copier, worker: t.Any, opened: SourceFile, target: int, info: os.stat_result, partial: t.Any = None
-    ) -> None:
-        copy(self, worker, opened, target, info, partial)
+    def disturbed(self: Copier, worker: t.Any, opened: SourceFile, target: int, *more: t.Any) -> int:
+        reused = copy(self, worker, opened, target, *more)
         after(opened.descriptor or -1, target)
+        return reused
 
     monkeypatch.setattr(Copier, "copy", disturbed)
 

@@ -91,6 +91,7 @@ def test_new_tree(sync: t.Any, website: Path, destination: Path) -> None:
         "deleted": 0,
         "files_resumed": 0,
         "bytes_resumed": 0,
+        "bytes_reused": 0,
         "temporaries_removed": 0,
         "skipped": 0,
         "files_newer": 0,
