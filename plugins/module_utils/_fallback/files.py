@@ -74,7 +74,7 @@ COMMON: Dict[str, Field] = {
     "filters": Field(list_of(check_filter), ()),
     "parallel_files": Field(integer(1, 1024), 8),
 }
-_SYNC: Dict[str, Field] = {
+SYNC: Dict[str, Field] = {
     **COMMON,
     "destination": Field(absolute_path, required=True),
     "compare": Field(choice("quick", "checksum"), "quick"),
@@ -102,7 +102,7 @@ def available() -> bool:
 
 
 def validate_sync(parameters: Dict[str, Any]) -> Dict[str, Any]:
-    return read_object(parameters, "parameters", _SYNC)
+    return read_object(parameters, "parameters", SYNC)
 
 
 def validate_statistics(parameters: Dict[str, Any]) -> Dict[str, Any]:

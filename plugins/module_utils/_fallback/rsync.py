@@ -25,15 +25,15 @@ from typing import Any, Callable, ContextManager, Dict, Iterator, List, NamedTup
 from . import tree
 from ._context import Context
 from ._errors import ItemError, JobError
-from ._validate import Field, boolean, choice, integer, list_of, nested, number, optional, read_object, text
+from ._validate import Field, boolean, choice, integer, list_of, nested, number, read_object, text
 from .far.retry import with_retries
-from .files import PRESERVE
+from .files import SYNC
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
 from .rsync_report import Report
 
 # Exit codes.
-_PARTIAL, _VANISHED, _MOST_DELETED = 23, 24, 25
+_PARTIAL, _VANISHED = 23, 24
 _LOST = frozenset([5, 10, 12, 30, 35, 255])
 _NO_COMMAND = 127
 _NOT_FOUND = re.compile(r"\brsync: (?:command )?not found")
@@ -60,21 +60,16 @@ _FAR: Dict[str, Field] = {
     "compression": Field(choice("none", *_CODECS), "none"),
     "compression_level": Field(integer(0, 22), 0),
 }
+# What means the same as for the other methods.
+_AS_EVER = (
+    *("compare", "update", "verify", "on_vanished", "delete", "max_delete", "one_file_system", "preserve"),
+    *("bandwidth_limit", "sync_frequency", "resume"),
+)
 _FIELDS: Dict[str, Field] = {
     "source": Field(text(minimum=1), required=True),
     "destination": Field(text(minimum=1), required=True),
     "rules": Field(list_of(text()), ()),
-    "compare": Field(choice("quick", "checksum"), "quick"),
-    "update": Field(boolean, False),
-    "verify": Field(boolean, False),
-    "on_vanished": Field(choice("warn", "fail"), "warn"),
-    "delete": Field(boolean, False),
-    "max_delete": Field(optional(integer())),
-    "one_file_system": Field(boolean, False),
-    "preserve": Field(nested(PRESERVE), read_object({}, "preserve", PRESERVE)),
-    "bandwidth_limit": Field(integer(), 0),
-    "sync_frequency": Field(integer(), 0),
-    "resume": Field(boolean, True),
+    **{name: SYNC[name] for name in _AS_EVER},
     "far": Field(nested(_FAR), required=True),
 }
 
