@@ -93,15 +93,22 @@ class Play:
                 start_new_session=True,
             )
 
-    def wait_for(self, task: str, host: str | None = None, timeout: float = 60) -> None:
+    def wait_for(self, task: str, host: str | None = None) -> None:
         """Wait until a task has started, on any host or on a certain one."""
+
+        def started() -> bool:
+            events = (one for one in self._read() if one["event"] == "started" and one["task"] == task)
+            return any(host in (None, one["host"]) for one in events)
+
+        self.until(started, task)
+
+    def until(self, condition: t.Callable[[], t.Any], what: str, timeout: float = 180) -> None:
+        """Wait for something to become true while the play runs."""
         deadline = time.monotonic() + timeout
-        while not any(
-            one["event"] == "started" and one["task"] == task and host in (None, one["host"]) for one in self._read()
-        ):
-            assert time.monotonic() < deadline, f"{task} has not started in {timeout} s:\n{self.said()}"
-            assert self.process.poll() is None, f"the play ended before {task}:\n{self.said()}"
-            time.sleep(0.05)
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} has not come about in {timeout} s:\n{self.said()}"
+            assert self.process.poll() is None, f"the play ended before {what}:\n{self.said()}"
+            time.sleep(0.1)
 
     def wait(self, timeout: float = 300) -> Played:
         try:

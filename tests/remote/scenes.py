@@ -59,8 +59,8 @@ def job_processes(host: Host) -> list[int]:
     return sorted({int(pid) for pid in found.stdout.split()})
 
 
-def until(condition: t.Callable[[], t.Any], seconds: float = 30, what: str = "it") -> t.Any:
-    """Wait for something to become true, and give it."""
+def until(condition: t.Callable[[], t.Any], seconds: float = 100, what: str = "it") -> t.Any:
+    """Wait for something to become true, and give it. *seconds*: a busy machine may need many."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()

@@ -50,7 +50,7 @@ def endless(**options: t.Any) -> str:
 def start(bed: Bed, host: Host, playbook: str, **options: t.Any) -> Play:
     """Start a play, and wait until its job moves files."""
     play = bed.start_play(playbook, bed.inventory([host], user="root"), **options)
-    until(lambda: copied(host) > 5, 60, "the first file")
+    play.until(lambda: copied(host) > 5, "the first file")
     return play
 
 
@@ -87,7 +87,7 @@ def test_a_connection_that_is_cut_before_the_first_answer_starts_the_job_once(be
     make_tree(host, FILES)
     assert bed.play(sync(destination="/srv/warm"), bed.inventory([host], user="root")).code == 0
     play = bed.start_play(slow(), bed.inventory([host], user="root"))
-    until(lambda: copied(host) > 0, 60, "the first file")
+    play.until(lambda: copied(host) > 0, "the first file")
     host.cut_connections()
     played = play.wait()
     assert played.code == 0, played.output
@@ -100,11 +100,11 @@ def test_a_connection_that_falls_silent_is_noticed_and_replaced(bed: Bed) -> Non
     host = bed.host("silent")
     make_tree(host, FILES)
     play = start(bed, host, slow(bandwidth_limit="80KB/s"))
-    until(lambda: "copying" in play.said(), what="the first line")
+    play.until(lambda: "copying" in play.said(), "the first line")
     host.block()
     try:
         # Longer than the patience with a look that does not come back.
-        until(lambda: "the connection is lost" in play.said(), 60, "the complaint")
+        play.until(lambda: "the connection is lost" in play.said(), "the complaint")
     finally:
         host.unblock()
     played = play.wait()
@@ -120,7 +120,7 @@ def test_ctrl_c_stops_the_job_and_a_rerun_goes_on(bed: Bed, venv: Path) -> None:
     make_tree(host, FILES)
     play = start(bed, host, endless(), venv=venv)
     os.killpg(play.process.pid, signal.SIGINT)
-    until(lambda: not job_processes(host), 25, "the end of the job")
+    until(lambda: not job_processes(host), what="the end of the job")
     play.process.wait(60)
     arrived = copied(host)
     assert 0 < arrived < FILES
@@ -139,7 +139,7 @@ def test_a_play_that_is_terminated_stops_its_job(bed: Bed) -> None:
     make_tree(host, FILES)
     play = start(bed, host, endless())
     play.process.terminate()
-    until(lambda: not job_processes(host), 20, "the end of the job")
+    until(lambda: not job_processes(host), what="the end of the job")
     assert copied(host) < FILES
 
 
@@ -149,7 +149,7 @@ def test_a_controller_that_is_killed_lets_the_job_stop(bed: Bed) -> None:
     make_tree(host, FILES)
     play = start(bed, host, endless())
     play.process.kill()
-    until(lambda: not job_processes(host), 30, "the end of the job")
+    until(lambda: not job_processes(host), what="the end of the job")
     assert 0 < copied(host) < FILES
 
 
@@ -162,7 +162,7 @@ def test_a_job_whose_controller_is_gone_stops_when_its_lease_runs_out(bed: Bed, 
     killed = time.monotonic()
     time.sleep(4)
     assert job_processes(host), "it stopped before its lease ran out"
-    until(lambda: not job_processes(host), 20, "the end of the job")
+    until(lambda: not job_processes(host), what="the end of the job")
     print(f"the job stopped {time.monotonic() - killed:.0f} s after its controller")
     arrived = copied(host)
     assert 0 < arrived < FILES
@@ -181,7 +181,7 @@ def test_a_job_that_is_to_finish_does_and_the_next_run_takes_its_result(bed: Bed
     os.killpg(play.process.pid, signal.SIGINT)
     play.process.wait(60)
     if when == "finished":
-        until(lambda: not job_processes(host), 40, "the end of the job")
+        until(lambda: not job_processes(host), what="the end of the job")
         assert copied(host) == FILES
     # What was written since then must arrive as well.
     host.run(f"echo late > {SOURCE}/late")
@@ -205,7 +205,7 @@ def test_a_job_with_async_ends_with_its_time_limit(bed: Bed, on_disconnect: str)
     playbook = endless(on_disconnect=on_disconnect, task="      async: 25\n      poll: 2\n")
     played = bed.play(playbook, bed.inventory([host], user="root"))
     assert played.code != 0, played.output
-    until(lambda: not job_processes(host), 10, "the end of the job")
+    until(lambda: not job_processes(host), what="the end of the job")
     assert 0 < copied(host) < FILES
 
 

@@ -245,14 +245,14 @@ def test_a_transfer_that_loses_its_connection_fails_and_a_rerun_goes_on(
 
     slow = sync(source=source, destination=destination, direction=direction, bandwidth_limit="100KB/s", retries=0)
     play = bed.start_play(slow, bed.inventory([host], user="root"))
-    until(lambda: arrived() > 20, 60, "the first files")
+    play.until(lambda: arrived() > 20, "the first files")
     host.cut_connections()
     played = play.wait()
     assert played.code != 0
     failed = played.result("Copy").result
     assert f"the connection to {host.address} was lost" in failed["msg"], failed["msg"]
     assert failed["resumable"]
-    until(lambda: not job_processes(host), 20, "the end of the job on the host")
+    until(lambda: not job_processes(host), what="the end of the job on the host")
     before = arrived()
     assert 20 < before < files
     again = bed.play(
@@ -294,7 +294,7 @@ def test_a_host_that_falls_silent_is_lost_after_a_time_and_a_rerun_goes_on_insid
 
     inventory = bed.inventory([host], user="root")
     play = bed.start_play(sync(**options, bandwidth_limit="1MB/s"), inventory)
-    until(lambda: recorded() > 3, 60, "the first ranges")
+    play.until(lambda: recorded() > 3, "the first ranges")
     host.block()
     try:
         played = play.wait()
@@ -329,7 +329,7 @@ def test_a_connection_that_is_lost_is_made_anew(bed: Bed, tmp_path: Path, direct
             return host.run(f"ls {destination}/many 2>/dev/null | wc -l").stdout.strip() not in ("", "0")
         return (here / "many").exists()
 
-    until(begun, 60, "the first directory")
+    play.until(begun, "the first directory")
     host.cut_connections()
     played = play.wait()
     assert played.code == 0, played.output

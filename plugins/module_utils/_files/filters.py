@@ -161,13 +161,13 @@ def _below(rule: str, pattern: str, root: str) -> t.List[_Expression]:
     """What an absolute pattern means below a root: nothing, or the part that is left after the root's own path."""
     parts = pattern.split("/")[1:]
     names = [name for name in root.split("/") if name]
-    if any("**" in part for part in parts[: len(names)]):
-        raise _error(rule, "** in the path of a directory itself is not supported with the modifier /")
-    if len(parts) <= len(names):
-        return []
     for part, name in zip(parts, names):
+        if "**" in part:
+            raise _error(rule, "** in the path of a directory itself is not supported with the modifier /")
         if not re.fullmatch("".join(_read(rule, part).tokens), name):
             return []
+    if len(parts) <= len(names):
+        return []
     return _translate(rule, "/" + "/".join(parts[len(names) :]))
 
 

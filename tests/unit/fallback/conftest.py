@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import traceback
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +134,6 @@ def sync_as_user(source: Path, destination: Path, check_event: t.Callable[[Event
     """Synchronize ``source`` to ``destination`` as user and group 12345; both belong to that user by then."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    for parent in source.parents:
-        if parent != Path("/") and os.stat(parent).st_mode & 0o5 != 0o5:
-            parent.chmod(os.stat(parent).st_mode | 0o5)
 
     def synchronize(
         dry_run: bool = False, keep: t.Collection[Path] = (), timeout: float = 0, **parameters: t.Any
@@ -158,12 +156,15 @@ def sync_as_user(source: Path, destination: Path, check_event: t.Callable[[Event
                 os.setresuid(12345, 12345, 12345)
                 with os.fdopen(writer, "w") as stream:
                     _fallback.run(job, lambda event: print(json.dumps(event), file=stream), lambda: False)
-            finally:
                 os._exit(0)
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
+            finally:
+                os._exit(1)
         os.close(writer)
         with os.fdopen(reader) as stream:
             events = [json.loads(line) for line in stream]
-        os.waitpid(child, 0)
+        assert os.waitpid(child, 0)[1] == 0
         for event in events:
             check_event(event)
         return Outcome(events)

@@ -253,6 +253,12 @@ def test_absolute_patterns_without_a_destination() -> None:
     assert [rule["action"] for rule in filters.parse(["-/ /srv/www/cache", "P/ /srv/www/x"], "/srv/www/")] == ["hide"]
 
 
+def test_two_stars_are_refused_only_where_they_may_mean_a_root() -> None:
+    assert filters.parse(["-/ /home/**/cache"], "/srv/www", "/mnt") == []
+    with pytest.raises(FileSyncError, match=r"\*\* in the path of a directory itself is not supported"):
+        filters.parse(["-/ /srv/**/cache"], "/srv/www", "/mnt")
+
+
 def test_letters_of_any_alphabet_are_one_character() -> None:
     rules = Filters([check_filter(rule, "rule") for rule in filters.parse(["- gr?n", "- [ä-ü]*"])])
     assert rules.hides("grün", False)

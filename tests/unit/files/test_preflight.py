@@ -158,9 +158,6 @@ def test_check_source_gives_the_path(source: Path) -> None:
 
 def as_nobody(function: t.Callable[[str, str], object], source: Path, destination: Path) -> str:
     """What the refusal says to another user, empty if there is none."""
-    for parent in source.parents:
-        if parent != Path("/") and os.stat(parent).st_mode & 0o5 != 0o5:
-            parent.chmod(os.stat(parent).st_mode | 0o5)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
