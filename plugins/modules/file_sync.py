@@ -233,6 +233,19 @@ options:
       - O(destination) may then be inside O(source), if it is in another file system.
     type: bool
     default: false
+  follow_symlinks:
+    description:
+      - Copy what a symbolic link of the source leads to, in its place, as C(rsync --copy-links) does.
+      - >-
+        That may be anything that the user who copies can read, also outside the tree: follow links only where those
+        who write in the tree may read all that. Links in the destination are not followed in any case.
+      - >-
+        A link that leads nowhere, or to a directory that it is in, is left out and listed in RV(notices) as
+        V(symlink_dangling) or V(symlink_loop), and what the destination has in its place stays, unless
+        O(on_vanished=fail). With O(method=ssh_rsync) such a link is a failure.
+      - The source must be on Linux, or O(executor) V(python).
+    type: bool
+    default: false
   preserve:
     description: What is carried over beside the contents.
     type: dict

@@ -38,6 +38,10 @@ options:
     type: list
     elements: str
     default: []
+  follow_symlinks:
+    description: Measure what symbolic links lead to, as O(migration.assistant.file_sync#module:follow_symlinks) copies.
+    type: bool
+    default: false
   scope:
     description:
       - Where the destination is.
@@ -123,6 +127,7 @@ def main() -> None:
             _job_options.job_argument_spec(),
             source=dict(type="path", required=True),
             filters=dict(type="list", elements="str", default=[]),
+            follow_symlinks=dict(type="bool", default=False),
             scope=dict(type="str", choices=["local", "remote", "cloud"], default="local"),
             large_file_average=dict(type="str", default="100MB"),
             many_files=dict(type="int", default=10000),

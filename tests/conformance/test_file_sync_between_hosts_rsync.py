@@ -99,6 +99,26 @@ def test_more_deletions_than_allowed_delete_nothing(side: str, pair: Pair) -> No
 
 
 @sides
+def test_links_are_followed(side: str, pair: Pair) -> None:
+    source, destination = pair
+    write(source.parent / "outside" / "file", b"outside")
+    (source / "folder-1" / "out").symlink_to(source.parent / "outside")
+    (source / "link").unlink()
+    write(destination / "extra", b"extra")
+    done = rsync(pair, side, follow_symlinks=True, delete=True)
+    assert done.terminal["event"] == "result", done.terminal
+    assert (destination / "folder-1" / "out" / "file").read_bytes() == b"outside"
+    assert done.statistics["symlinks_total"] == 0
+    assert rsync(pair, side, follow_symlinks=True, delete=True).changes == []
+    write(destination / "extra", b"extra")
+    (source / "dangling").symlink_to("no/where")
+    failed = rsync(pair, side, follow_symlinks=True, delete=True)
+    assert failed.terminal["code"] == "partial_failure"
+    assert [(event["code"], event["path"]) for event in failed.warnings] == [("symlink_dangling", "dangling")]
+    assert (destination / "extra").exists()
+
+
+@sides
 def test_filters_are_those_of_rsync(side: str, pair: Pair) -> None:
     write(pair[1] / "keep" / "me", b"kept")
     done = rsync(pair, side, delete=True, rules=["- folder-1*/", "P keep/", "- *9"])

@@ -79,6 +79,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "ssh_options": {"Compression": "yes", "CompressionLevel": 6},
         "sync_frequency": 1000,
         "direct_io": False,
+        "follow_symlinks": False,
         "preserve": {"permissions": True, "timestamps": True, "specials": True},
         "sample_interval": 5,
         "alerts": {

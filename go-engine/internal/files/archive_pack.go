@@ -54,7 +54,7 @@ func pack(ctx context.Context, session *operations.Session, parameters *archiveP
 		return nil, err
 	}
 	defer job.place.close()
-	defer startCensus(ctx, session.Meter, countHere(parameters.source, parameters.filters, nil))()
+	defer startCensus(ctx, session.Meter, countHere(parameters.source, parameters.filters, false, nil))()
 	statistics, err := job.run(root)
 	if err == nil {
 		err = session.PartialFailure()

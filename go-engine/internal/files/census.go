@@ -37,13 +37,18 @@ func startCensus(ctx context.Context, meter *meter.Meter, count func(context.Con
 }
 
 // countHere counts a tree of this host.
-func countHere(path string, list *filters.List, closed func(*fsys.Stat) bool) func(context.Context) (origin.Census, error) {
+func countHere(
+	path string, list *filters.List, followed bool, closed func(*fsys.Stat) bool,
+) func(context.Context) (origin.Census, error) {
 	return func(ctx context.Context) (origin.Census, error) {
 		root, err := origin.OpenRoot(path)
 		if err != nil {
 			return origin.Census{}, err
 		}
 		defer root.Close()
+		if followed {
+			root = root.Following()
+		}
 		return origin.Count(ctx, root, list, closed)
 	}
 }
@@ -59,5 +64,5 @@ func (j *syncJob) countSource() func(context.Context) (origin.Census, error) {
 	if parameters.oneFileSystem {
 		closed = j.isElsewhere
 	}
-	return countHere(parameters.source, parameters.filters, closed)
+	return countHere(parameters.source, parameters.filters, parameters.followSymlinks, closed)
 }

@@ -139,7 +139,7 @@ func (j *checksumJob) create(root fsys.Directory) (any, error) {
 
 // walk goes through the whole tree; it closes its root.
 func (j *checksumJob) walk(root fsys.Directory) error {
-	defer startCensus(j.ctx, j.Meter, countHere(j.parameters.source, j.parameters.filters, nil))()
+	defer startCensus(j.ctx, j.Meter, countHere(j.parameters.source, j.parameters.filters, false, nil))()
 	j.Meter.SetPhase("checksum")
 	first := j.newWorker()
 	directory := &measured{held: root}

@@ -78,6 +78,9 @@ func (w *worker) openSides(d, parent *directory, entry *item) (err error) {
 	if err := d.source.Stat(&d.sourceStat); err != nil {
 		return unable("read the source", err)
 	}
+	if w.job.parameters.followSymlinks && parent.isIn(&d.sourceStat) {
+		return errLoop
+	}
 	if !w.job.isElsewhere(&d.sourceStat) && w.job.isRoot(&d.sourceStat, sourceSide) {
 		return &entryError{code: wire.PathsOverlap, message: "the directory is one of the two roots"}
 	}
@@ -85,6 +88,16 @@ func (w *worker) openSides(d, parent *directory, entry *item) (err error) {
 		return w.openExisting(d, parent, entry.name)
 	}
 	return w.makeDirectory(d, parent, entry)
+}
+
+// isIn tells whether the directory of the source is one, or in one, that the stat describes.
+func (d *directory) isIn(stat *fsys.Stat) bool {
+	for ; d != nil; d = d.parent {
+		if d.sourceStat.IsSame(stat) {
+			return true
+		}
+	}
+	return false
 }
 
 // side is one of the two of a job.

@@ -24,12 +24,20 @@ func (e *entryError) Unwrap() error { return e.cause }
 // vanished is the code of the event of such an entry, which is a failure only if the job says so.
 const vanished = "vanished"
 
+// dangling is the code of the event of a symbolic link that was to be followed and leads nowhere, likewise.
+const dangling = "symlink_dangling"
+
+// loop is the code of the event of one that leads back to a directory that it is in, likewise.
+const loop = "symlink_loop"
+
 // mountPoint is the code of the failure to delete what is mounted in the destination.
 const mountPoint = "mount_point"
 
 var (
 	// errVanished tells that the source's entry is no longer there.
 	errVanished = errors.New("the entry vanished before it was read")
+	// errLoop tells that the source has no end there: what the link leads to is being copied already.
+	errLoop = errors.New("the symbolic link leads to a directory that it is in")
 	// errStopped tells that the job is at its end, and that the entry is not to blame.
 	errStopped = errors.New("the job was stopped")
 	// errNotPermitted tells that this user cannot make such an entry, as root cannot in some containers.
@@ -39,10 +47,23 @@ var (
 	errMountPoint   = &entryError{code: mountPoint, message: "the directory is a mount point, and nothing in it is deleted; unmount it, or protect it by a filter"}
 )
 
+// leftOut gives the code of an error of what cannot be copied because it is not there, or has no end; empty for others.
+func leftOut(err error) string {
+	switch err {
+	case errVanished:
+		return vanished
+	case fsys.ErrDangling:
+		return dangling
+	case errLoop:
+		return loop
+	}
+	return ""
+}
+
 // unable says what an error of the system stood in the way of.
 func unable(action string, err error) error {
 	var known *entryError
-	if err == nil || err == errStopped || err == errVanished || errors.As(err, &known) {
+	if err == nil || err == errStopped || leftOut(err) != "" || errors.As(err, &known) {
 		return err
 	}
 	return &entryError{code: wire.IOError, message: "unable to " + action + ": " + fsys.Reason(err), cause: err}
@@ -52,6 +73,9 @@ func unable(action string, err error) error {
 func unableToRead(action string, err error) error {
 	if fsys.IsNotExist(err) {
 		return errVanished
+	}
+	if errors.Is(err, fsys.ErrDangling) {
+		return fsys.ErrDangling
 	}
 	return unable(action, err)
 }

@@ -97,7 +97,18 @@ type measured struct {
 	name    string
 	path    string
 	held    fsys.Directory
+	stat    fsys.Stat
 	pending atomic.Int64
+}
+
+// isIn tells whether the directory is one, or in one, that the stat describes.
+func (m *measured) isIn(stat *fsys.Stat) bool {
+	for ; m != nil; m = m.parent {
+		if m.stat.IsSame(stat) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *measured) release() {
@@ -123,8 +134,15 @@ func gatherStatistics(ctx context.Context, session *operations.Session, paramete
 	if err != nil {
 		return nil, err
 	}
+	if parameters.followSymlinks {
+		root = root.Following()
+	}
 	m := &measurement{Session: session, parameters: parameters, ctx: ctx, queue: newQueue[*measured](parameters.parallelFiles)}
-	m.queue.add(batch[*measured]{items: []*measured{{held: root}}})
+	first := &measured{held: root}
+	if err := root.Stat(&first.stat); err != nil {
+		return nil, unable("read the source", err)
+	}
+	m.queue.add(batch[*measured]{items: []*measured{first}})
 	m.queue.run(m.worker)
 	if m.total.FilesTotal > 0 {
 		m.total.AverageFileSize = m.total.BytesTotal / m.total.FilesTotal
@@ -186,8 +204,8 @@ func (m *measurement) measure(directory *measured, lister *fsys.Lister, found *t
 		found.count(&stat)
 		m.Meter.ItemsTotal.Add(1)
 		m.Meter.ItemsDone.Add(1)
-		if isDirectory {
-			below = append(below, &measured{parent: directory, name: entry.Name, path: path})
+		if isDirectory && !(m.parameters.followSymlinks && directory.isIn(&stat)) {
+			below = append(below, &measured{parent: directory, name: entry.Name, path: path, stat: stat})
 		}
 	}
 	directory.pending.Add(int64(len(below)))
@@ -198,7 +216,7 @@ func (m *measurement) measure(directory *measured, lister *fsys.Lister, found *t
 func (m *measurement) fail(path string, err error) {
 	var known *entryError
 	switch {
-	case err == nil || err == errVanished || m.ctx.Err() != nil:
+	case err == nil || leftOut(err) != "" || m.ctx.Err() != nil:
 	case errors.As(err, &known):
 		m.EntryFailed(known.code, known.message, display(path))
 	default:

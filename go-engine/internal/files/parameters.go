@@ -25,6 +25,7 @@ type syncParameters struct {
 	maxDelete      int64
 	filters        *filters.List
 	oneFileSystem  bool // of the source: what is mounted in it is not entered
+	followSymlinks bool // of the source: they are what they lead to
 	preserve       preserve
 	parallelFiles  int
 	parallelChunks int
@@ -44,17 +45,18 @@ type preserve struct {
 func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 	kept := object.Object("preserve")
 	parameters := &syncParameters{
-		far:           readFarParameters(object),
-		source:        readPath(object, "source"),
-		destination:   readPath(object, "destination"),
-		checksum:      object.Choice("compare", "quick", "checksum") == "checksum",
-		update:        object.Bool("update", false),
-		verify:        object.Bool("verify", false),
-		failVanished:  object.Choice("on_vanished", "warn", "fail") == "fail",
-		delete:        object.Bool("delete", false),
-		maxDelete:     -1,
-		filters:       filters.Read(object, "filters"),
-		oneFileSystem: object.Bool("one_file_system", false),
+		far:            readFarParameters(object),
+		source:         readPath(object, "source"),
+		destination:    readPath(object, "destination"),
+		checksum:       object.Choice("compare", "quick", "checksum") == "checksum",
+		update:         object.Bool("update", false),
+		verify:         object.Bool("verify", false),
+		failVanished:   object.Choice("on_vanished", "warn", "fail") == "fail",
+		delete:         object.Bool("delete", false),
+		maxDelete:      -1,
+		filters:        filters.Read(object, "filters"),
+		oneFileSystem:  object.Bool("one_file_system", false),
+		followSymlinks: readFollow(object),
 		preserve: preserve{
 			permissions: kept.Bool("permissions", true),
 			timestamps:  kept.Bool("timestamps", true),
@@ -93,18 +95,29 @@ func (p *syncParameters) workers() int {
 
 // statisticsParameters are those of file_statistics.
 type statisticsParameters struct {
-	source        string
-	filters       *filters.List
-	parallelFiles int
+	source         string
+	filters        *filters.List
+	followSymlinks bool
+	parallelFiles  int
 }
 
 func readStatisticsParameters(object *wire.Object) (*statisticsParameters, error) {
 	parameters := &statisticsParameters{
-		source:        readPath(object, "source"),
-		filters:       filters.Read(object, "filters"),
-		parallelFiles: readParallel(object, "parallel_files", 8),
+		source:         readPath(object, "source"),
+		filters:        filters.Read(object, "filters"),
+		followSymlinks: readFollow(object),
+		parallelFiles:  readParallel(object, "parallel_files", 8),
 	}
 	return parameters, object.Err()
+}
+
+// readFollow reads whether symbolic links of the source are followed: where it is on another host, that one may refuse.
+func readFollow(object *wire.Object) bool {
+	follow := object.Bool("follow_symlinks", false)
+	if follow && !fsys.FollowsLinks {
+		object.Report("follow_symlinks", "is not possible on this platform")
+	}
+	return follow
 }
 
 func readParallel(object *wire.Object, name string, fallback int64) int {

@@ -74,6 +74,9 @@ type openedSource struct {
 func openSource(ctx context.Context, session *operations.Session, parameters *syncParameters) (*openedSource, error) {
 	if parameters.far.side != "source" {
 		opened, err := origin.OpenRoot(parameters.source)
+		if parameters.followSymlinks {
+			opened = opened.Following()
+		}
 		return &openedSource{root: origin.Here(opened), isSeenFromHere: true}, err
 	}
 	source := &openedSource{}
@@ -94,6 +97,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 	source.root, err = origin.OpenFar(peer, parameters.source, origin.Wanted{
 		Attributes:  parameters.preserve.xattrs,
 		Numeric:     parameters.far.numericIDs || source.isSeenFromHere || !fsys.KeepsOwners,
+		Followed:    parameters.followSymlinks,
 		Compression: parameters.far.compression,
 	})
 	if err != nil {

@@ -36,7 +36,9 @@ func push(ctx context.Context, session *operations.Session, parameters *syncPara
 	}
 	parameters.far.connected = true
 	defer host.Close()
-	trees := origin.NewServer(&origin.Offer{Root: parameters.source, Filters: parameters.filters})
+	trees := origin.NewServer(&origin.Offer{
+		Root: parameters.source, Filters: parameters.filters, Followed: parameters.followSymlinks,
+	})
 	defer trees.Close()
 	host.Accept(func(kind far.Kind, stream io.ReadWriteCloser) {
 		if kind == far.Data {

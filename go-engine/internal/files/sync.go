@@ -154,10 +154,10 @@ func (j *syncJob) entryFailed(path string, err error) {
 	var known *entryError
 	switch {
 	case err == nil || err == errStopped:
-	case err == errVanished && j.parameters.failVanished:
-		j.EntryFailed(vanished, err.Error(), name)
-	case err == errVanished:
-		j.Warning(vanished, err.Error(), name)
+	case leftOut(err) != "" && j.parameters.failVanished:
+		j.EntryFailed(leftOut(err), err.Error(), name)
+	case leftOut(err) != "":
+		j.Warning(leftOut(err), err.Error(), name)
 	case isLost(err):
 		j.lost.Store(true)
 		j.stopBy(j.explain(err))

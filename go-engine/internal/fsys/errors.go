@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// ErrDangling tells that a symbolic link that was to be followed leads nowhere, or to itself.
+var ErrDangling = errors.New("the symbolic link leads nowhere")
+
 // ErrLocked tells that another process has the lock.
 var ErrLocked = errors.New("the directory is locked")
 

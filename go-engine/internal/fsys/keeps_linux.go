@@ -10,4 +10,5 @@ const (
 	KeepsModes    = true
 	KeepsSpecials = true
 	LinksAll      = true // symbolic links and specials may have several names
+	FollowsLinks  = true // symbolic links are followed where that is asked for
 )

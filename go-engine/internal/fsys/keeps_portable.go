@@ -10,4 +10,5 @@ const (
 	KeepsModes    = true
 	KeepsSpecials = false
 	LinksAll      = false // symbolic links and specials may have several names
+	FollowsLinks  = false // symbolic links are followed where that is asked for
 )

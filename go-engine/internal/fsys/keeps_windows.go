@@ -11,4 +11,5 @@ const (
 	KeepsModes    = false
 	KeepsSpecials = false
 	LinksAll      = false // symbolic links and specials may have several names
+	FollowsLinks  = false // symbolic links are followed where that is asked for
 )

@@ -43,6 +43,9 @@ func (l *Lister) List(directory Directory) ([]Entry, error) {
 			return nil, err
 		}
 		if length == 0 {
+			if directory.follows {
+				forgetLinks(entries)
+			}
 			return l.named(entries), nil
 		}
 		if entries, err = l.parse(entries, l.buffer[:length]); err != nil {

@@ -13,7 +13,10 @@ const (
 )
 
 // Directory is an open directory. The zero value is none.
-type Directory struct{ number int } // the descriptor and 1
+type Directory struct {
+	number  int  // the descriptor and 1
+	follows bool // symbolic links in it and below
+}
 
 // File is an open file. The zero value is none.
 type File struct{ number int } // the descriptor and 1
@@ -35,17 +38,32 @@ func OpenRoot(path string) (Directory, error) {
 
 // OpenDirectory opens the directory of that name, "." for another handle of this one.
 func (d Directory) OpenDirectory(name string) (Directory, error) {
-	return asDirectory(openQuietly(d.descriptor(), name, directoryFlags))
+	return d.below(openQuietly(d.descriptor(), name, d.flags(directoryFlags)))
 }
 
 // Duplicate gives another handle of the directory.
 func (d Directory) Duplicate() (Directory, error) {
-	return asDirectory(unix.FcntlInt(uintptr(d.descriptor()), unix.F_DUPFD_CLOEXEC, 0))
+	return d.below(unix.FcntlInt(uintptr(d.descriptor()), unix.F_DUPFD_CLOEXEC, 0))
+}
+
+// below gives a directory in which symbolic links are followed if they are in this one.
+func (d Directory) below(fd int, err error) (Directory, error) {
+	opened, err := asDirectory(fd, err)
+	opened.follows = d.follows
+	return opened, err
+}
+
+// flags are those to open an entry with.
+func (d Directory) flags(flags int) int {
+	if d.follows {
+		return flags &^ unix.O_NOFOLLOW
+	}
+	return flags
 }
 
 // OpenFile opens the file of that name for reading. The caller checks by Stat that it is what it expects.
 func (d Directory) OpenFile(name string) (File, error) {
-	return asFile(openQuietly(d.descriptor(), name, fileFlags))
+	return asFile(openQuietly(d.descriptor(), name, d.flags(fileFlags)))
 }
 
 // OpenForWriting opens the file of that name for reading and writing. The caller checks by Stat that it is what it
@@ -77,7 +95,7 @@ func asDirectory(fd int, err error) (Directory, error) {
 	if err != nil {
 		return Directory{}, err
 	}
-	return Directory{fd + 1}, nil
+	return Directory{number: fd + 1}, nil
 }
 
 func asFile(fd int, err error) (File, error) {

@@ -11,6 +11,9 @@ type Stat struct{ raw unix.Stat_t }
 
 // Lstat reads what the name is now.
 func (d Directory) Lstat(name string, stat *Stat) error {
+	if d.follows {
+		return d.statTarget(name, stat)
+	}
 	return unix.Fstatat(d.descriptor(), name, &stat.raw, unix.AT_SYMLINK_NOFOLLOW)
 }
 

@@ -30,14 +30,19 @@ func (h Handle) Attributes() (Attributes, error) {
 }
 
 // EntryAttributes reads the extended attributes of an entry that is no symbolic link, without opening it: the path
-// leads by the descriptor, and its last component is not followed.
+// leads by the descriptor, and its last component is not followed unless links in the directory are.
 func (d Directory) EntryAttributes(name string) (Attributes, error) {
-	if listsByName() {
+	if !d.follows && listsByName() {
 		if size, err := listAttributesAt(d.descriptor(), name, nil); size == 0 && err == nil {
 			return nil, nil
 		}
 	}
 	path := "/proc/self/fd/" + strconv.Itoa(d.descriptor()) + "/" + name
+	if d.follows {
+		return readAttributes(
+			func(buffer []byte) (int, error) { return unix.Listxattr(path, buffer) },
+			func(name string, buffer []byte) (int, error) { return unix.Getxattr(path, name, buffer) })
+	}
 	if size, err := unix.Llistxattr(path, nil); size == 0 && err == nil {
 		return nil, nil
 	}

@@ -49,7 +49,8 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	a.withAttributes = wanted&wantAttributes != 0
 	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
-	a.root, pace, err = s.root(path, far.Compression{Codec: codec, Level: int(level)})
+	followed := wanted&wantTargets != 0
+	a.root, pace, err = s.root(path, followed, far.Compression{Codec: codec, Level: int(level)})
 	a.to = far.NewWriter(stream, pace)
 	if err == nil {
 		err = a.to.Byte(answerGood)

@@ -18,6 +18,9 @@ type Census struct{ Items, Bytes int64 }
 // to leave alone, nil for none. It is given up when the context ends.
 func Count(ctx context.Context, root fsys.Directory, list *filters.List, closed func(*fsys.Stat) bool) (Census, error) {
 	c := &counting{ctx: ctx, filters: list, closed: closed}
+	if root.Follows() {
+		c.within = map[fsys.Identity]bool{}
+	}
 	// Opened anew: a duplicate would share its place in the listing with others.
 	opened, err := root.OpenDirectory(".")
 	if err != nil {
@@ -33,11 +36,20 @@ type counting struct {
 	closed  func(*fsys.Stat) bool
 	lister  fsys.Lister
 	census  Census
+	within  map[fsys.Identity]bool // the directories that are being counted, where symbolic links may lead back to them
 }
 
 // count counts what is in an open directory and below it, and closes it.
 func (c *counting) count(directory fsys.Directory, path string) {
 	defer directory.Close()
+	if c.within != nil {
+		var stat fsys.Stat
+		if directory.Stat(&stat) != nil || c.within[stat.Identity()] {
+			return
+		}
+		c.within[stat.Identity()] = true
+		defer delete(c.within, stat.Identity())
+	}
 	entries, err := c.lister.List(directory)
 	if err != nil {
 		return

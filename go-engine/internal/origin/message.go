@@ -26,6 +26,7 @@ const (
 const (
 	wantAttributes = 1 << iota
 	wantNames
+	wantTargets // of symbolic links, in their place
 )
 
 // Failures, and what else an answer may begin with.
@@ -35,6 +36,7 @@ const (
 	failedNotExist
 	failedReplaced
 	failedJob // the whole job, with a code of the protocol
+	failedDangling
 )
 
 // Parts of a file.
@@ -63,7 +65,15 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 
 func (f *failure) Is(target error) bool {
-	return f.code == failedNotExist && target == fs.ErrNotExist || f.code == failedReplaced && target == ErrReplaced
+	switch f.code {
+	case failedNotExist:
+		return target == fs.ErrNotExist
+	case failedReplaced:
+		return target == ErrReplaced
+	case failedDangling:
+		return target == fsys.ErrDangling
+	}
+	return false
 }
 
 func sendFailure(to *far.Writer, err error) error {
@@ -74,6 +84,8 @@ func sendFailure(to *far.Writer, err error) error {
 		code, texts = failedJob, []string{job.Code, job.Message}
 	case errors.Is(err, ErrReplaced):
 		code = failedReplaced
+	case errors.Is(err, fsys.ErrDangling):
+		code = failedDangling
 	case fsys.IsNotExist(err):
 		code = failedNotExist
 	}

@@ -50,6 +50,8 @@ type Wanted struct {
 	Attributes bool
 	// Numeric says that users and groups are the same by their numbers, not by their names.
 	Numeric bool
+	// Followed says that symbolic links are what they lead to.
+	Followed bool
 	// Compression is how contents come.
 	Compression far.Compression
 }
@@ -107,6 +109,9 @@ func (t *Tree) stream() (*stream, error) {
 	}
 	if !t.wanted.Numeric {
 		bits |= wantNames
+	}
+	if t.wanted.Followed {
+		bits |= wantTargets
 	}
 	err = s.to.Text(t.path)
 	if err == nil {

@@ -26,8 +26,9 @@ type Server struct {
 // Offer is all that the other end may see: one tree, without what the filters hide. That end may belong to somebody
 // whom this one does not trust with anything else.
 type Offer struct {
-	Root    string
-	Filters *filters.List
+	Root     string
+	Filters  *filters.List
+	Followed bool // symbolic links may be what they lead to
 }
 
 // NewServer makes a server. Without an offer the other end may see what this user can: it has logged in as that user.
@@ -82,7 +83,7 @@ func (s *Server) Serve(stream io.ReadWriteCloser) {
 	}
 }
 
-func (s *Server) root(path string, compression far.Compression) (fsys.Directory, *far.Pace, error) {
+func (s *Server) root(path string, followed bool, compression far.Compression) (fsys.Directory, *far.Pace, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	pace := s.paces[compression]
@@ -96,14 +97,24 @@ func (s *Server) root(path string, compression far.Compression) (fsys.Directory,
 	if s.offer != nil && s.offer.Root != path {
 		return fsys.Directory{}, nil, wire.Fail(wire.BadJob, "the directory %s is not the source of this job", path)
 	}
-	if root, found := s.roots[path]; found {
-		return root, pace, nil
+	if followed && !fsys.FollowsLinks {
+		return fsys.Directory{}, nil, wire.Fail(wire.BadJob, "symbolic links cannot be followed on the source's platform")
 	}
-	root, err := OpenRoot(path)
-	if err == nil {
+	if followed && s.offer != nil && !s.offer.Followed {
+		return fsys.Directory{}, nil, wire.Fail(wire.BadJob, "symbolic links are not followed in this job")
+	}
+	root, found := s.roots[path]
+	if !found {
+		var err error
+		if root, err = OpenRoot(path); err != nil {
+			return root, pace, err
+		}
 		s.roots[path] = root
 	}
-	return root, pace, err
+	if followed {
+		root = root.Following()
+	}
+	return root, pace, nil
 }
 
 // OpenRoot opens the root of a tree of this host. Its error is a Failure.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"migration.assistant/engine/internal/far"
@@ -53,6 +54,14 @@ func offered(t *testing.T) (server *Server, root string) {
 		t.Fatal(err)
 	}
 	return NewServer(&Offer{Root: root, Filters: list}), root
+}
+
+func TestLinksAreFollowedOnlyWhereThatIsOffered(t *testing.T) {
+	server, root := offered(t)
+	wanted := Wanted{Numeric: true, Followed: true, Compression: far.Compression{Codec: "none"}}
+	if _, err := OpenFar(direct{server}, root, wanted); err == nil || !strings.Contains(err.Error(), "not followed in this job") {
+		t.Errorf("the other end may follow links: %v", err)
+	}
 }
 
 func TestNothingButTheOfferIsServed(t *testing.T) {

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from typing import Callable
+from typing import Callable, Set, Tuple
 
-from . import tree
+from . import following, tree
 from .filters import Filters
 from .tree import join, text
 
@@ -28,11 +28,19 @@ class Census:
     """
 
     def __init__(
-        self, root: int, filters: Filters, tell: Callable[[int, int], None], one_file_system: bool = False
+        self,
+        root: int,
+        filters: Filters,
+        tell: Callable[[int, int], None],
+        one_file_system: bool = False,
+        follow: bool = False,
     ) -> None:
         self._root = root
         self._device = os.fstat(root).st_dev if one_file_system else None
         self._filters = filters
+        self._follow = follow
+        # The directories that are being counted, where symbolic links may lead back to them.
+        self._within: Set[Tuple[int, int]] = set()
         self._tell = tell
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="census", daemon=True)
@@ -62,20 +70,25 @@ class Census:
     def _count(self, directory: int, path: str) -> None:
         """Count what is in an open directory, and close it."""
         below = []
+        info = os.fstat(directory)
+        identity = (info.st_dev, info.st_ino)
         try:
-            if self._device is not None and os.fstat(directory).st_dev != self._device:
+            if self._device is not None and info.st_dev != self._device or identity in self._within:
                 return
-            with os.scandir(directory) as entries:
+            with following.scan(directory, self._follow) as entries:
                 for entry in entries:
                     if self._ended.is_set():
                         return
                     if self._counts(entry, path):
                         below.append(entry.name)
+            if self._follow:
+                self._within.add(identity)
             for name in below:
                 try:
-                    self._count(tree.open_directory(directory, name), join(path, name))
+                    self._count(tree.open_directory(directory, name, self._follow), join(path, name))
                 except OSError:
                     continue
+            self._within.discard(identity)
         except OSError:
             return
         finally:
@@ -90,7 +103,7 @@ class Census:
         if entry.is_file(follow_symlinks=False):
             try:
                 info = entry.stat(follow_symlinks=False)
-            except OSError:
+            except (OSError, tree.Vanished):
                 return False
             self._bytes += info.st_size if stat.S_ISREG(info.st_mode) else 0
         return is_directory

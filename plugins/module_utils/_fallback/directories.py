@@ -16,7 +16,7 @@ from ._errors import ItemError
 from .items import Differences, add_xattrs
 from .origin import SourceDirectory
 from .session import Place, Session, step
-from .tree import join, text
+from .tree import Loop, join, text
 from .workers import Worker
 from .xattrs import DEFAULT_ACL, Xattrs
 
@@ -80,6 +80,15 @@ class Directory:
     def event_path(self) -> str:
         return text(self.path) or "."
 
+    def is_in(self, info: os.stat_result) -> bool:
+        """Whether the source's directory is one, or in one, that ``info`` describes."""
+        above: Optional[Directory] = self
+        while above is not None:
+            if tree.same_entry(above.info, info):
+                return True
+            above = above.parent
+        return False
+
     def close(self) -> None:
         """Give both sides back; may be called again."""
         if self.source is not None:
@@ -108,6 +117,8 @@ class Directories:
         except OSError as error:
             raise step("open the source directory", error) from error
         directory.info = directory.source.info()
+        if self._session.follow_symlinks and parent.is_in(directory.info):
+            raise Loop
         if not self._session.is_elsewhere(directory.info):
             self._refuse_root(directory.info)
         if directory.created:

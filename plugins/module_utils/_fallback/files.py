@@ -73,6 +73,7 @@ COMMON: Dict[str, Field] = {
     "source": Field(absolute_path, required=True),
     "filters": Field(list_of(check_filter), ()),
     "parallel_files": Field(integer(1, 1024), 8),
+    "follow_symlinks": Field(boolean, False),
 }
 SYNC: Dict[str, Field] = {
     **COMMON,
@@ -134,10 +135,10 @@ def synchronize(context: Context) -> None:
 def _local_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
     parameters = context.parameters
     descriptor = open_source(parameters["source"])
-    filters = Filters(parameters["filters"])
+    filters, follow = Filters(parameters["filters"]), parameters["follow_symlinks"]
     try:
-        with Census(descriptor, filters, context.meter.set_totals, parameters["one_file_system"]):
-            yield LocalDirectory(descriptor), True
+        with Census(descriptor, filters, context.meter.set_totals, parameters["one_file_system"], follow):
+            yield LocalDirectory(descriptor, follow), True
     finally:
         os.close(descriptor)
 

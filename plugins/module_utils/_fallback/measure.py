@@ -10,9 +10,9 @@ import functools
 import os
 import stat
 import threading
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
-from . import tree
+from . import following, tree
 from ._context import Context
 from ._meter import Tally
 from .copy import is_sparse
@@ -70,9 +70,13 @@ class Figures:
 class Node:
     """A directory that is open as long as one of its subdirectories has to be opened."""
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, parent: Optional[Node] = None) -> None:
         self.path = path
         self.descriptor = descriptor
+        info = os.fstat(descriptor)
+        above = parent.within if parent is not None else frozenset()
+        # Itself and the directories that it is in, which symbolic links may lead back to.
+        self.within: FrozenSet[Tuple[int, int]] = above | {(info.st_dev, info.st_ino)}
 
     def __del__(self) -> None:
         os.close(self.descriptor)
@@ -84,6 +88,7 @@ class Measure:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._filters = Filters(context.parameters["filters"])
+        self._follow: bool = context.parameters["follow_symlinks"]
         self._figures: List[Figures] = []
         self._lock = threading.Lock()
         self._pool: Pool[Figures] = Pool(context.parameters["parallel_files"], self._worker)
@@ -110,22 +115,23 @@ class Measure:
         with failures_of(self._context, path or "."):
             directory = parent
             if name is not None:
-                directory = Node(path, tree.open_source_directory(parent.descriptor, name))
+                directory = Node(path, tree.open_source_directory(parent.descriptor, name, self._follow), parent)
             self._list(figures, directory)
 
     def _list(self, figures: Figures, directory: Node) -> None:
         filters = self._filters
-        with os.scandir(directory.descriptor) as entries:
+        with following.scan(directory.descriptor, self._follow) as entries:
             for entry in entries:
                 path = join(directory.path, entry.name)
                 is_directory = entry.is_dir(follow_symlinks=False)
                 if filters.any_hidden and filters.hides(text(path), is_directory):
                     continue
                 try:
-                    figures.count(tree.lstat_entry(entry))
+                    info = tree.lstat_entry(entry)
                 except Vanished:
                     continue
-                if is_directory:
+                figures.count(info)
+                if is_directory and not (self._follow and (info.st_dev, info.st_ino) in directory.within):
                     self._pool.add(functools.partial(self._visit, parent=directory, name=entry.name))
 
     def _statistics(self) -> Dict[str, Any]:

@@ -13,7 +13,7 @@ import contextlib
 import os
 from typing import Callable, ContextManager, Iterable, Iterator, Optional, Tuple
 
-from . import tree, xattrs
+from . import following, tree, xattrs
 from .compare import same_content
 from .tree import Route, Vanished
 from .xattrs import Xattrs
@@ -149,10 +149,11 @@ class LocalFile(SourceFile):
 
 
 class LocalDirectory(SourceDirectory):
-    """One of this host."""
+    """One of this host. ``follow``: a symbolic link in it or below is what it leads to."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, follow: bool = False) -> None:
         self._descriptor = descriptor
+        self._follow = follow
 
     @property
     def descriptor(self) -> int:
@@ -162,14 +163,14 @@ class LocalDirectory(SourceDirectory):
         return os.fstat(self._descriptor)
 
     def scan(self) -> ContextManager[Iterator[os.DirEntry[str]]]:
-        return os.scandir(self._descriptor)
+        return following.scan(self._descriptor, self._follow)
 
     def xattrs(self, root: bool) -> Xattrs:
         return xattrs.read_open(self._descriptor, root)
 
     def entry_xattrs(self, name: str, root: bool) -> Xattrs:
         try:
-            return xattrs.read_entry(self._descriptor, name, root)
+            return xattrs.read_entry(self._descriptor, name, root, self._follow)
         except FileNotFoundError as error:
             raise Vanished from error
 
@@ -180,16 +181,16 @@ class LocalDirectory(SourceDirectory):
             raise Vanished from error
 
     def open_directory(self, name: str) -> LocalDirectory:
-        return LocalDirectory(tree.open_source_directory(self._descriptor, name))
+        return LocalDirectory(tree.open_source_directory(self._descriptor, name, self._follow), self._follow)
 
     def open_file(self, name: str, info: os.stat_result, unread: bool = False) -> LocalFile:
-        return LocalFile(tree.open_source_file(self._descriptor, name, info))
+        return LocalFile(tree.open_source_file(self._descriptor, name, info, self._follow))
 
     def duplicate(self) -> LocalDirectory:
-        return LocalDirectory(os.dup(self._descriptor))
+        return LocalDirectory(os.dup(self._descriptor), self._follow)
 
     def route(self) -> LocalRoute:
-        return LocalRoute(self._descriptor)
+        return LocalRoute(self._descriptor, self._follow)
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -200,8 +201,9 @@ class LocalDirectory(SourceDirectory):
 class LocalRoute(SourceRoute):
     """One of this host."""
 
-    def __init__(self, root: int) -> None:
-        self._route = Route(root, False, writing=False)
+    def __init__(self, root: int, follow: bool) -> None:
+        self._route = Route(root, False, writing=False, follow=follow)
+        self._follow = follow
 
     def __enter__(self) -> LocalRoute:
         self._route.__enter__()
@@ -211,4 +213,4 @@ class LocalRoute(SourceRoute):
         self._route.__exit__(*exception)
 
     def open(self, path: str) -> LocalDirectory:
-        return LocalDirectory(self._route.open(path))
+        return LocalDirectory(self._route.open(path), self._follow)

@@ -62,7 +62,17 @@ _FAR: Dict[str, Field] = {
 }
 # What means the same as for the other methods.
 _AS_EVER = (
-    *("compare", "update", "verify", "on_vanished", "delete", "max_delete", "one_file_system", "preserve"),
+    *(
+        "compare",
+        "update",
+        "verify",
+        "on_vanished",
+        "delete",
+        "max_delete",
+        "one_file_system",
+        "follow_symlinks",
+        "preserve",
+    ),
     *("bandwidth_limit", "sync_frequency", "resume"),
 )
 _FIELDS: Dict[str, Field] = {
@@ -265,6 +275,7 @@ class _Work:
             "--checksum": parameters["compare"] == "checksum",
             "--update": parameters["update"],
             "--one-file-system": parameters["one_file_system"],
+            "--copy-links": parameters["follow_symlinks"],
             "--numeric-ids": far["numeric_ids"],
             "--fsync": parameters["sync_frequency"] > 0,
         }

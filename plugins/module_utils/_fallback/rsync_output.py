@@ -12,7 +12,7 @@ import os
 import re
 from typing import NamedTuple, Optional
 
-from .tree import text
+from .tree import Dangling, Vanished, text
 
 # The two slashes are in no path of an entry; without them a name could not be told from what follows.
 OUT_FORMAT = "%i %l %n//%L"
@@ -23,6 +23,7 @@ _KINDS = {"f": "file", "d": "directory", "L": "symlink", "D": "device", "S": "fi
 _FAILURE = re.compile(rb'(?:rsync: )?(?:\[\w+\] )?(?P<what>.*?)"(?P<path>.*)"(?P<more>.*)\Z', re.DOTALL)
 _NUMBER = re.compile(rb"\((\d+)\)\Z")
 _VANISHED = b"file has vanished: "
+_DANGLING = b"symlink has no referent: "
 _SKIPPED = b"skipping non-regular file "
 
 
@@ -71,7 +72,9 @@ def parse_line(line: bytes) -> Optional[Line]:
 def parse_complaint(line: bytes) -> Optional[Complaint]:
     """What a line tells that went wrong, None for one that only sums up or goes with another."""
     if line.startswith(_VANISHED):
-        return Complaint("vanished", "the entry vanished before it was read", _quoted(line), None)
+        return Complaint(Vanished.code, Vanished.message, _quoted(line), None)
+    if line.startswith(_DANGLING):
+        return Complaint(Dangling.code, Dangling.message, _quoted(line), None)
     if line.startswith(_SKIPPED):
         return Complaint("special_skipped", "the special file was not copied", _quoted(line), None)
     if not line.startswith(b"rsync: "):

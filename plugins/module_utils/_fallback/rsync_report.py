@@ -16,6 +16,7 @@ from ._context import Context
 from ._errors import ItemError, JobError
 from ._meter import Tally
 from .rsync_output import Complaint, Line, parse_complaint, parse_line
+from .tree import Dangling, Vanished
 
 _NO_SPACE = (28, 122)
 _MISSING = 2
@@ -150,7 +151,10 @@ class Report:
             raise JobError("source_missing", "the source %s does not exist" % self._parameters["source"])
         if complaint.code == "special_skipped":
             self._counts["skipped"] += 1
-        if complaint.code == "io_error" or (complaint.code == "vanished" and self._parameters["on_vanished"] == "fail"):
+        # rsync itself takes a link that leads nowhere for an error, and deletes nothing then.
+        if complaint.code in ("io_error", Dangling.code) or (
+            complaint.code == Vanished.code and self._parameters["on_vanished"] == "fail"
+        ):
             self._context.failure(path, ItemError(complaint.code, complaint.message))
         else:
             self._context.warning(complaint.code, complaint.message, path)

@@ -56,6 +56,7 @@ class Session:
         self.hard_links: bool = parameters["preserve"]["hard_links"]
         self.specials: bool = parameters["preserve"]["specials"]
         self.one_file_system: bool = parameters["one_file_system"]
+        self.follow_symlinks: bool = parameters["follow_symlinks"]
         self.source_device = -1
         self.destination: Optional[int] = None
         self.filters = Filters(parameters["filters"])
@@ -126,12 +127,11 @@ def failures_of(
     """Turn what goes wrong with one entry into a warning; the work goes on unless nothing more can succeed."""
     try:
         yield
-    except Vanished:
-        message = "the entry vanished before it was read"
+    except Vanished as left_out:
         if fail_vanished:
-            context.failure(tree.text(path), ItemError("vanished", message))
+            context.failure(tree.text(path), ItemError(left_out.code, left_out.message))
         else:
-            context.warning("vanished", message, tree.text(path))
+            context.warning(left_out.code, left_out.message, tree.text(path))
     except (ItemError, OSError) as error:
         if tree.is_full(error):
             raise no_room(destination, path, error) from error

@@ -5,7 +5,8 @@
 # Private to this collection: may change at any time.
 
 """Descriptor-relative primitives. Below the two roots no path ever has more than one component, and no symbolic
-link is followed, so that nobody who writes in a tree can lead the work out of it."""
+link is followed, so that nobody who writes in a tree can lead the work out of it. Only reading can be asked to follow
+them."""
 
 from __future__ import annotations
 
@@ -38,7 +39,24 @@ Mount = Tuple[int, str]
 
 
 class Vanished(Exception):
-    """The source's entry is no longer there."""
+    """The source's entry is no longer there: it is left out, which is told by the event of this ``code``."""
+
+    code = "vanished"
+    message = "the entry vanished before it was read"
+
+
+class Dangling(Vanished):
+    """The entry is a symbolic link that was to be followed."""
+
+    code = "symlink_dangling"
+    message = "the symbolic link leads nowhere"
+
+
+class Loop(Vanished):
+    """What the entry leads to is being copied already."""
+
+    code = "symlink_loop"
+    message = "the symbolic link leads to a directory that it is in"
 
 
 def join(directory: str, name: str) -> str:
@@ -103,20 +121,24 @@ def lstat_entry(entry: os.DirEntry[str]) -> os.stat_result:
         raise Vanished from error
 
 
-def open_directory(parent: int, name: str) -> int:
-    return os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+def open_directory(parent: int, name: str, follow: bool = False) -> int:
+    return os.open(name, _following(DIRECTORY_FLAGS) if follow else DIRECTORY_FLAGS, dir_fd=parent)
 
 
-def open_source_directory(parent: int, name: str) -> int:
+def _following(flags: int) -> int:
+    return flags & ~getattr(os, "O_NOFOLLOW", 0)
+
+
+def open_source_directory(parent: int, name: str, follow: bool = False) -> int:
     try:
-        return open_directory(parent, name)
+        return open_directory(parent, name, follow)
     except FileNotFoundError as error:
         raise Vanished from error
 
 
-def open_source_file(directory: int, name: str, info: os.stat_result) -> int:
+def open_source_file(directory: int, name: str, info: os.stat_result, follow: bool = False) -> int:
     """Open the regular file that ``info`` describes for reading, without touching its access time where allowed."""
-    flags = _FILE_FLAGS
+    usual = flags = _following(_FILE_FLAGS) if follow else _FILE_FLAGS
     # Linux lets only the owner and root leave the access time alone.
     if _platform.O_NOATIME and _platform.effective_user() in (0, info.st_uid):
         flags |= _platform.O_NOATIME
@@ -124,9 +146,9 @@ def open_source_file(directory: int, name: str, info: os.stat_result) -> int:
         try:
             return os.open(name, flags, dir_fd=directory)
         except PermissionError:
-            if flags == _FILE_FLAGS:
+            if flags == usual:
                 raise
-            return os.open(name, _FILE_FLAGS, dir_fd=directory)
+            return os.open(name, usual, dir_fd=directory)
     except FileNotFoundError as error:
         raise Vanished from error
 
@@ -232,12 +254,14 @@ def _is_closed(info: os.stat_result) -> bool:
 class Route:
     """Opens directories below a root component by component and keeps the last way open, so that neighbours are
     cheap. With ``writing`` a directory can be written in: what it loses by that (its times, and for users other than
-    root the bits that stood in the way) is given back when the route leaves it."""
+    root the bits that stood in the way) is given back when the route leaves it. ``follow``: symbolic links are what
+    they lead to."""
 
-    def __init__(self, root: int, restore_times: bool, writing: bool) -> None:
+    def __init__(self, root: int, restore_times: bool, writing: bool, follow: bool = False) -> None:
         self._root = root
         self._restore_times = restore_times
         self._writing = writing
+        self._follow = follow
         self._steps: List[Step] = []
 
     def __enter__(self) -> Route:
@@ -255,7 +279,7 @@ class Route:
             shared += 1
         self._shorten(shared + 1)
         for name in names[shared:]:
-            self._steps.append(Step(name, open_directory(self._steps[-1].descriptor, name)))
+            self._steps.append(Step(name, open_directory(self._steps[-1].descriptor, name, self._follow)))
         return self._steps[-1].descriptor
 
     def touch(self) -> None:

@@ -25,9 +25,9 @@ _UNSUPPORTED = frozenset([errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
 _NO_DATA: int = getattr(errno, "ENODATA", -1)
 
 
-def read_entry(directory: int, name: str, root: bool) -> Xattrs:
-    """Attributes of an entry that is no symbolic link. The last component of the path is not followed."""
-    return _read("/proc/self/fd/%d/%s" % (directory, name), root, follow=False)
+def read_entry(directory: int, name: str, root: bool, follow: bool = False) -> Xattrs:
+    """Attributes of an entry that is no symbolic link, unless what that leads to is meant."""
+    return _read("/proc/self/fd/%d/%s" % (directory, name), root, follow)
 
 
 def read_open(target: Target, root: bool) -> Xattrs:

@@ -34,6 +34,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "max_delete": {"type": "int"},
     "filters": {"type": "list", "elements": "str", "default": []},
     "one_file_system": {"type": "bool", "default": False},
+    "follow_symlinks": {"type": "bool", "default": False},
     "preserve": {
         "type": "dict",
         "default": {},
@@ -57,7 +58,7 @@ _MOST_PARALLEL = 1024
 
 _FOR_RSYNC = (
     *("compare", "update", "verify", "on_vanished", "delete", "max_delete"),
-    *("one_file_system", "sync_frequency", "resume"),
+    *("one_file_system", "follow_symlinks", "sync_frequency", "resume"),
 )
 
 Reach = t.Callable[[far.Url], t.Mapping[str, t.Any]]
@@ -123,6 +124,7 @@ def plan(
         "max_delete": params["max_delete"],
         "filters": filters.parse(params["filters"], source, destination),
         "one_file_system": params["one_file_system"],
+        "follow_symlinks": params["follow_symlinks"],
         "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
         "parallel_files": params["parallel_files"],
         "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] in method.IN_CHUNKS else 1,
@@ -152,6 +154,7 @@ def measuring(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     return {
         "source": preflight.check_source(params["source"]),
         "filters": filters.parse(params["filters"], params["source"]),
+        "follow_symlinks": params["follow_symlinks"],
         "parallel_files": params["parallel_files"],
     }
 

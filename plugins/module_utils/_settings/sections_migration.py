@@ -40,6 +40,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "destination",
         "direction",
         "filters",
+        "follow_symlinks",
         "keep_alive_interval",
         "max_connections",
         "max_delete",

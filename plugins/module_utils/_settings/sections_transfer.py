@@ -224,7 +224,11 @@ FILESYSTEM_OPTIMIZATION = Section(
             {
                 "preserve_permissions": boolean("Modes.", True, "file_sync.preserve.permissions"),
                 "preserve_timestamps": boolean("Modification times.", True, "file_sync.preserve.timestamps"),
-                "follow_symlinks": boolean("Copy what a symbolic link names instead of the link.", False),
+                "follow_symlinks": boolean(
+                    "Copy what a symbolic link names instead of the link.",
+                    False,
+                    ("file_sync.follow_symlinks", "transfer_plan.follow_symlinks"),
+                ),
                 "handle_special_files": boolean(
                     "Recreate fifos, sockets and, as root, devices.", True, "file_sync.preserve.specials"
                 ),

@@ -70,7 +70,7 @@ class Asker:
                 return told
 
     def root(self, path: Path, **more: t.Any) -> t.Dict[str, t.Any]:
-        wanted = {"xattrs": False, "names": False, "compression": "auto", "level": 0, "filters": []}
+        wanted = {"xattrs": False, "names": False, "follow": False, "compression": "auto", "level": 0, "filters": []}
         return self.ask(ask="root", path=str(path), one_file_system=False, **{**wanted, **more})
 
     def names(self, path: str) -> t.Set[str]:
@@ -96,7 +96,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def asker(tree: Path) -> t.Iterator[Asker]:
     rules = [{"action": "hide", "regex": "hidden|.*\\.hidden"}]
-    made = Asker(Offer(str(tree), Filters([check_filter(rule, "filters") for rule in rules])))
+    made = Asker(Offer(str(tree), Filters([check_filter(rule, "filters") for rule in rules]), follow=False))
     yield made
     made.close()
 
@@ -115,6 +115,14 @@ def test_another_tree_is_refused(asker: Asker, tree: Path) -> None:
     asker.root(tree)
     with pytest.raises(JobError, match="named already"):
         asker.root(tree)
+
+
+def test_links_are_followed_only_where_that_is_offered(asker: Asker, tree: Path) -> None:
+    with pytest.raises(JobError, match="symbolic links are not followed in this job"):
+        asker.root(tree, follow=True)
+    asker.root(tree)
+    with pytest.raises((Vanished, OSError)):
+        asker.names("out")
 
 
 def test_nothing_is_told_before_there_is_a_root(asker: Asker, tree: Path) -> None:

@@ -17,7 +17,7 @@ import struct
 import zlib
 from typing import Any, Callable, List, Optional, Tuple
 
-from .. import _platform, tree, xattrs
+from .. import _platform, following, tree, xattrs
 from .._errors import ItemError, JobError
 from ..census import Census
 from ..compare import MOST_AT_ONCE
@@ -42,8 +42,9 @@ class Offer:
     """All that the other end may see: one tree, without what the filters hide. That end may belong to somebody whom
     this one does not trust with anything else."""
 
-    def __init__(self, root: str, filters: Filters) -> None:
+    def __init__(self, root: str, filters: Filters, follow: bool) -> None:
         self.root = root
+        self.follow = follow
         self.filters = filters
 
 
@@ -58,6 +59,7 @@ class Server:
         self._root = -1
         self._filters: Optional[Filters] = None
         self._with_xattrs = False
+        self._follow = False
         self._privileged = _platform.effective_user() == 0
         self._namer = Namer(wanted=False)
         self._route: Optional[Route] = None
@@ -121,15 +123,19 @@ class Server:
             raise JobError("bad_job", "a root was named already")
         if self._offer is not None and self._offer.root != path:
             raise JobError("bad_job", "the directory %s is not the source of this job" % text(path))
+        self._follow = bool(question["follow"])
+        if self._follow and self._offer is not None and not self._offer.follow:
+            raise JobError("bad_job", "symbolic links are not followed in this job")
         self._root = open_source(path)
         self._with_xattrs = bool(question["xattrs"]) and _platform.HAS_XATTRS
         self._namer = Namer(bool(question["names"]))
         self._frames.compress(question["compression"], question["level"])
-        self._route = Route(self._root, False, writing=False).__enter__()
+        self._route = Route(self._root, False, False, self._follow).__enter__()
         filters = [check_filter(rule, "filters") for rule in question["filters"]]
         counted = self._offer.filters if self._offer is not None else Filters(filters)
         self._filters = self._offer.filters if self._offer is not None else None
-        self._census = Census(self._root, counted, self._tell_census, bool(question["one_file_system"]))
+        in_one = bool(question["one_file_system"])
+        self._census = Census(self._root, counted, self._tell_census, in_one, self._follow)
         self._census.__enter__()
         return self._stat(os.fstat(self._root))
 
@@ -166,7 +172,7 @@ class Server:
         # Opened anew: another opening shares its place in the listing.
         directory = tree.open_directory(self._enter(path), ".")
         try:
-            with os.scandir(directory) as scanned:
+            with following.scan(directory, self._follow) as scanned:
                 entries = list(scanned)
             if question.get("most") is not None and len(entries) > question["most"]:
                 return {"failed": "EFBIG"}
@@ -193,7 +199,7 @@ class Server:
             if name is None:
                 found = xattrs.read_open(directory, self._privileged)
             else:
-                found = xattrs.read_entry(directory, name, self._privileged)
+                found = xattrs.read_entry(directory, name, self._privileged, self._follow)
         except OSError as error:
             return None, {"xattrs": failure_of(error)}
         if not found:
@@ -209,7 +215,7 @@ class Server:
             info = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, tree.Dangling) as error:
             return {**told, **failure_of(error)}
         if not self._shows(join(path, name), stat.S_ISDIR(info.st_mode)):
             return None
@@ -233,10 +239,10 @@ class Server:
         if not self._shows(path, False) or name in ("", ".", ".."):
             raise FileNotFoundError(path)
         directory = self._enter(above)
-        info = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        info = os.stat(name, dir_fd=directory, follow_symlinks=self._follow)
         if not stat.S_ISREG(info.st_mode) or [info.st_dev, info.st_ino] != question["identity"]:
             raise tree.replaced("source")
-        descriptor = tree.open_source_file(directory, name, info)
+        descriptor = tree.open_source_file(directory, name, info, self._follow)
         opened = os.fstat(descriptor)
         if not tree.same_entry(opened, info):
             os.close(descriptor)

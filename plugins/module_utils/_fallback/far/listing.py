@@ -28,11 +28,13 @@ _ENTRIES_AHEAD = 2000
 
 
 class Wanted:
-    """What is wanted of a tree: extended attributes, names of owners, how blocks are compressed."""
+    """What is wanted of a tree: extended attributes, names of owners, symbolic links as what they lead to, how blocks
+    are compressed."""
 
-    def __init__(self, xattrs: bool, names: bool, compression: str, level: int) -> None:
+    def __init__(self, xattrs: bool, names: bool, follow: bool, compression: str, level: int) -> None:
         self.xattrs = xattrs
         self.names = names
+        self.follow = follow
         self.compression = compression
         self.level = level
 
@@ -115,6 +117,7 @@ class FarTree:
             "path": text(path),
             "xattrs": self._wanted.xattrs,
             "names": self._wanted.names,
+            "follow": self._wanted.follow,
             "compression": self._wanted.compression,
             "level": self._wanted.level,
             "filters": rules,

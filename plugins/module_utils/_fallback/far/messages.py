@@ -15,13 +15,14 @@ import stat
 from typing import Any, Dict, List, NamedTuple, Optional, cast
 
 from .._errors import ItemError, JobError, reason
-from ..tree import Vanished, replaced
+from ..tree import Dangling, Vanished, replaced
 from .frames import ConnectionLost
 
 Message = Dict[str, Any]
 
 _REPLACED = "replaced"
 _VANISHED = "vanished"
+_DANGLING = "dangling"
 
 
 class FarStat(NamedTuple):
@@ -75,6 +76,8 @@ def failure_of(error: BaseException) -> Message:
     """What went wrong at this end, for the other."""
     if isinstance(error, JobError):
         return {"failed": "job", "code": error.code, "text": error.message}
+    if isinstance(error, Dangling):
+        return {"failed": _DANGLING}
     if isinstance(error, (Vanished, FileNotFoundError)):
         return {"failed": _VANISHED}
     if isinstance(error, ItemError) and error.code == "source_changed":
@@ -93,6 +96,8 @@ def raise_failure(message: Optional[Message]) -> None:
         raise JobError(str(message.get("code", "internal")), text)
     if failed == _VANISHED:
         raise Vanished
+    if failed == _DANGLING:
+        raise Dangling
     if failed == _REPLACED:
         raise replaced("source")
     number = getattr(errno, failed, errno.EIO)

@@ -47,8 +47,9 @@ def push(context: Context) -> None:
 
 def _relayed(context: Context, link: Link) -> Event:
     """The last event of the job; the others are told as they come."""
-    source = context.parameters["source"]
-    server = Server(link.opened, Offer(source, Filters(context.parameters["filters"])))
+    parameters = context.parameters
+    offer = Offer(parameters["source"], Filters(parameters["filters"]), parameters["follow_symlinks"])
+    server = Server(link.opened, offer)
     events: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()
 
     def ended() -> None:

@@ -77,6 +77,7 @@ def _open(context: Context, questions: Questions, same_machine: bool) -> SourceD
     wanted = Wanted(
         parameters["preserve"]["xattrs"],
         not (far["numeric_ids"] or same_machine),
+        parameters["follow_symlinks"],
         far["compression"],
         far["compression_level"],
     )
