@@ -285,6 +285,21 @@ options:
       - Between two hosts four times as many are under way, most of them to hide how long the way is.
     type: int
     default: 8
+  auto_adjust_parallelism:
+    description:
+      - >-
+        Copy fewer files at a time while less than O(performance_threshold) is moved, as long as that makes it no
+        slower, and more again above it. O(parallel_files) is the most.
+      - Each change is listed in RV(notices) as V(parallelism_adjusted), with the rate that led to it.
+      - Without effect on O(method=ssh_rsync).
+    type: bool
+    default: false
+  performance_threshold:
+    description:
+      - Rate for O(auto_adjust_parallelism), such as V(1MB/s).
+      - An entry counts for 64 KB besides its content, since small files are slow for what they are.
+    type: str
+    default: 1MB/s
   parallel_chunks:
     description: Ranges of one large file that are copied at the same time by V(chunked_transfer) and V(hybrid_sync).
     type: int

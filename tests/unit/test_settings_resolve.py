@@ -80,6 +80,8 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "sync_frequency": 1000,
         "direct_io": False,
         "follow_symlinks": False,
+        "auto_adjust_parallelism": True,
+        "performance_threshold": "1MB/s",
         "preserve": {"permissions": True, "timestamps": True, "specials": True},
         "sample_interval": 5,
         "alerts": {

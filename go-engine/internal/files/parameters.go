@@ -28,6 +28,7 @@ type syncParameters struct {
 	followSymlinks bool // of the source: they are what they lead to
 	preserve       preserve
 	parallelFiles  int
+	threshold      int64 // bytes per second below which fewer files are copied at a time; 0 for no adjusting
 	parallelChunks int
 	chunkSize      int64
 	resume         bool // what is copied of files of more than chunkSize is recorded
@@ -67,6 +68,7 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 			specials:    kept.Bool("specials", true),
 		},
 		parallelFiles:  readParallel(object, "parallel_files", 8),
+		threshold:      object.Integer("performance_threshold", 0, 0, math.MaxInt64),
 		parallelChunks: readParallel(object, "parallel_chunks", 1),
 		chunkSize:      object.Integer("chunk_size", 50<<20, 64<<10, math.MaxInt64),
 		resume:         object.Bool("resume", true),

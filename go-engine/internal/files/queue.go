@@ -16,6 +16,7 @@ type queue[T any] struct {
 	busy    int
 	waiting atomic.Int32
 	workers int
+	allowed int // how many may be busy
 }
 
 // batch is what belongs together. Several workers may take parts of it, each a single item if apart says so.
@@ -28,7 +29,7 @@ type batch[T any] struct {
 const largestPart = 32
 
 func newQueue[T any](workers int) *queue[T] {
-	q := &queue[T]{workers: workers}
+	q := &queue[T]{workers: workers, allowed: workers}
 	q.changed.L = &q.mutex
 	return q
 }
@@ -68,14 +69,19 @@ func (q *queue[T]) take(done bool) []T {
 	if done {
 		q.busy--
 	}
-	for len(q.stack) == 0 {
+	for len(q.stack) == 0 || q.busy >= q.allowed {
 		if q.busy == 0 {
 			q.changed.Broadcast()
 			return nil
 		}
-		q.waiting.Add(1)
+		// Who waits because too many are busy has no use for a share of their work.
+		idle := int32(0)
+		if q.busy < q.allowed {
+			idle = 1
+		}
+		q.waiting.Add(idle)
 		q.changed.Wait()
-		q.waiting.Add(-1)
+		q.waiting.Add(-idle)
 	}
 	q.busy++
 	top := &q.stack[len(q.stack)-1]
@@ -85,6 +91,14 @@ func (q *queue[T]) take(done bool) []T {
 		q.stack = q.stack[:len(q.stack)-1]
 	}
 	return part
+}
+
+// allow lets so many workers be busy from now on, at least one. Those that are busy first do what they have in hand.
+func (q *queue[T]) allow(busy int) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.allowed = max(busy, 1)
+	q.changed.Broadcast()
 }
 
 // partSize gives how many items of the newest batch one worker takes. While there are other batches it takes many, so

@@ -60,7 +60,9 @@ func (j *syncJob) walk() error {
 	root.pending.Store(1)
 	first.scan(root)
 	first.release(root, 1)
+	stop := j.adjust()
 	j.queue.run(func() func([]item) { return j.newWorker().work })
+	stop()
 	for _, w := range j.workers {
 		w.releaseFetcher()
 	}

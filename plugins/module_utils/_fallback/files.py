@@ -14,6 +14,7 @@ from . import _platform, tree
 from ._context import Context
 from ._errors import JobError
 from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, number, optional, read_object, text
+from .adjust import Adjusting
 from .census import Census
 from .deletions import Deletions
 from .directories import Directory
@@ -86,6 +87,7 @@ SYNC: Dict[str, Field] = {
     "max_delete": Field(optional(integer())),
     "one_file_system": Field(boolean, False),
     "preserve": Field(nested(PRESERVE), read_object({}, "preserve", PRESERVE)),
+    "performance_threshold": Field(integer(), 0),
     "parallel_chunks": Field(integer(1, 1024), 1),
     "chunk_size": Field(integer(65536), 50 << 20),
     "resume": Field(boolean, True),
@@ -219,5 +221,6 @@ class _Synchronization:
         self._context.meter.phase = "copy"
         pool: Pool[Worker] = Pool(self._context.parameters["parallel_files"], session.worker)
         walk = Walk(session, pool, self._handlers, self._deletions)
-        walk.run(self._worker, root)
+        with Adjusting(self._context, pool):
+            walk.run(self._worker, root)
         return walk

@@ -234,8 +234,8 @@ class Walk:
                 batches[-1].append(item)
                 size += info.st_size
         if len(batches) == 1 and size < _BATCH_BYTES:
-            self._synchronize(worker, batches[0])
-            return []
+            left = self._synchronize(worker, batches[0])
+            batches = [left] if left else []
         return [functools.partial(self._batch, directory=directory, items=items) for items in batches]
 
     def _is_deferred(self, item: Item) -> bool:
@@ -261,18 +261,26 @@ class Walk:
         return True
 
     def _batch(self, worker: Worker, directory: Directory, items: List[Item]) -> None:
-        self._synchronize(worker, items)
+        left = self._synchronize(worker, items)
+        if left:
+            with self._lock:
+                directory.pending += 1
+            self._pool.add(functools.partial(self._batch, directory=directory, items=left))
         self._done(worker, directory)
 
-    def _synchronize(self, worker: Worker, items: List[Item]) -> None:
+    def _synchronize(self, worker: Worker, items: List[Item]) -> List[Item]:
+        """Make entries of one directory equal; gives those that are left because fewer workers are wanted."""
         context, synchronize = self._session.context, self._handlers.synchronize
         context.meter.current = text(items[0].path)
         with items[0].place.source.ahead(self._handlers.files.to_be_copied(items)):
-            for item in items:
+            for number, item in enumerate(items):
+                if self._pool.is_crowded():
+                    return items[number:]
                 context.check()
                 with self._session.failures_of(item.path):
                     synchronize(worker, item)
                 worker.tally.items_done += 1
+        return []
 
     def _done(self, worker: Worker, directory: Optional[Directory]) -> None:
         """One task of the directory is done; after the last it is left, which is a task of its parent's."""

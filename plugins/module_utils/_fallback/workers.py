@@ -121,6 +121,7 @@ class Pool(Generic[AnyWorker]):
         self._tasks: List[Task[AnyWorker]] = []
         self._threads: List[threading.Thread] = []
         self._waiting = 0
+        self._allowed = count
         self._changed = threading.Condition(threading.Lock())
         self._failure: Optional[BaseException] = None
         self._ended = False
@@ -153,6 +154,21 @@ class Pool(Generic[AnyWorker]):
             else:
                 self._threads.append(thread)
 
+    @property
+    def allowed(self) -> int:
+        """How many workers may be at work."""
+        return min(self._allowed, self._count)
+
+    def allow(self, count: int) -> None:
+        """Let so many workers be at work from now on, at least one. Those that are first do what they have in hand."""
+        with self._changed:
+            self._allowed = max(count, 1)
+            self._changed.notify_all()
+
+    def is_crowded(self) -> bool:
+        """Whether more workers are at work than may be."""
+        return len(self._threads) + 1 - self._waiting > self._allowed
+
     def run(self) -> None:
         """Return when no task is left; raise what the first failing task raised."""
         self._work()
@@ -182,8 +198,8 @@ class Pool(Generic[AnyWorker]):
     def _take(self) -> Optional[Task[AnyWorker]]:
         """The next task, or None when all are done: when every worker waits, nobody can add another."""
         with self._changed:
-            while not self._tasks and not self._ended:
-                if self._waiting == len(self._threads):
+            while not self._ended and (not self._tasks or self._is_enough()):
+                if not self._tasks and self._waiting == len(self._threads):
                     self._ended = True
                     self._changed.notify_all()
                     return None
@@ -195,6 +211,10 @@ class Pool(Generic[AnyWorker]):
             task = self._tasks.pop()
             self._grow(needed=False)
             return task
+
+    def _is_enough(self) -> bool:
+        """Whether there is enough at work without the worker that asks."""
+        return len(self._threads) - self._waiting >= self._allowed
 
     def _fail(self, error: BaseException) -> None:
         with self._changed:

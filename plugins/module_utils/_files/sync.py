@@ -41,6 +41,8 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
         "options": {name: {"type": "bool", "default": True} for name in PRESERVED},
     },
     "parallel_files": {"type": "int", "default": 8},
+    "auto_adjust_parallelism": {"type": "bool", "default": False},
+    "performance_threshold": {"type": "str", "default": "1MB/s"},
     "parallel_chunks": {"type": "int", "default": 4},
     "chunk_size": {"type": "str", "default": "50MB"},
     "resume": {"type": "bool", "default": True},
@@ -79,9 +81,12 @@ def plan(
             "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
             "buffer_size": _units.parse_size(params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER),
             "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
+            "performance_threshold": _units.parse_rate(params["performance_threshold"], "performance_threshold"),
         }
     except ValueError as exc:
         raise FileSyncError("", None, str(exc)) from exc
+    if not params["auto_adjust_parallelism"]:
+        amounts["performance_threshold"] = 0
     check_parallel("parallel_files", params["parallel_files"])
     check_parallel("parallel_chunks", params["parallel_chunks"])
     for option in ("max_delete", "sync_frequency"):

@@ -28,6 +28,7 @@ _JOB_OPTIONS = frozenset(
 
 FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
     (
+        "auto_adjust_parallelism",
         "bandwidth_limit",
         "buffer_size",
         "chunk_size",
@@ -50,6 +51,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "one_file_system",
         "parallel_chunks",
         "parallel_files",
+        "performance_threshold",
         "preserve",
         "read_timeout",
         "resume",

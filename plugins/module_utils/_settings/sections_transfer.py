@@ -188,8 +188,14 @@ PARALLEL_OPTIMIZATION = Section(
         "max_connections": count("Connections of one transfer.", 4, "file_sync.max_connections", maximum=_CONNECTIONS),
         "connection_timeout": duration("Time to wait for a connection.", 30, "file_sync.connect_timeout"),
         "read_timeout": duration("Time to wait for an answer.", 60, "file_sync.read_timeout"),
-        "auto_adjust_parallelism": boolean("Grow while the rate grows, shrink below performance_threshold.", True),
-        "performance_threshold": Key("rate", "Do less at once below this rate.", "1MB/s"),
+        "auto_adjust_parallelism": boolean(
+            "Copy fewer files at a time below performance_threshold, while that does no harm.",
+            False,
+            "file_sync.auto_adjust_parallelism",
+        ),
+        "performance_threshold": Key(
+            "rate", "Rate below which that is tried.", "1MB/s", ("file_sync.performance_threshold",)
+        ),
     },
 )
 
