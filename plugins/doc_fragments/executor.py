@@ -80,6 +80,17 @@ options:
     description: Seconds between the samples of C(samples); V(0) for none.
     type: float
     default: 5
+  memory_limit:
+    description:
+      - >-
+        Most memory of the executor on each host that takes part, such as V(512MB). A job that takes more ends, and a
+        rerun goes on from what is done. Units are powers of 1024.
+      - By default there is no limit. V(0) is none either.
+    type: str
+  gc_threshold:
+    description: Part of O(memory_limit) from which on unused memory is collected more often, such as V(80%).
+    type: str
+    default: 80%
   alerts:
     description: Thresholds; those that were crossed are listed in C(alerts).
     type: dict

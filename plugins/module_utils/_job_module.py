@@ -14,7 +14,7 @@ import sys
 import time
 import typing as t
 
-from . import _jobs, _performance
+from . import _jobs, _performance, _units
 from ._executor import (
     Choice,
     ExecutorUnavailable,
@@ -166,6 +166,7 @@ class Run:
         self._wish = wanted
         self._choice = choice
         self._detached: t.Optional[Detached] = None
+        self._memory = (0, 80.0)
         self._earlier: t.Optional[t.Dict[str, t.Any]] = None
 
     @property
@@ -204,6 +205,7 @@ class Run:
         try:
             _performance.alerts({}, [], self.params["alerts"])
             _check_times(self.params)
+            self._memory = _memory(self.params)
             priority.apply(**self.params["priority"])
         except (ValueError, priority.PriorityError) as exc:
             self.fail(str(exc))
@@ -223,6 +225,8 @@ class Run:
             dry_run=self.check_mode,
             timeout=self.params["timeout"],
             sample_interval=self.params["sample_interval"],
+            memory_limit=self._memory[0],
+            gc_threshold=self._memory[1],
         )
         try:
             outcome = self._run(job, writes, facts)
@@ -353,6 +357,14 @@ class Run:
         if self._detached is not None:
             result["_job"] = _handle(self._detached.directory)
         return result
+
+
+def _memory(params: t.Mapping[str, t.Any]) -> t.Tuple[int, float]:
+    """The limit of memory in bytes, 0 for none, and the per cent of it from which on garbage is collected."""
+    threshold = _units.parse_percentage(params["gc_threshold"], "gc_threshold")
+    if not threshold:
+        raise ValueError("gc_threshold: %r: give a percentage above 0" % params["gc_threshold"])
+    return _units.parse_size(params["memory_limit"] or 0, "memory_limit"), threshold
 
 
 def _check_times(params: t.Mapping[str, t.Any]) -> None:

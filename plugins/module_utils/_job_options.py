@@ -42,6 +42,8 @@ def job_argument_spec() -> t.Dict[str, t.Any]:
         },
         "progress_interval": {"type": "float"},
         "sample_interval": {"type": "float", "default": 5},
+        "memory_limit": {"type": "str"},
+        "gc_threshold": {"type": "str", "default": "80%"},
         "alerts": {
             "type": "dict",
             "default": {},

@@ -130,3 +130,17 @@ def test_what_cannot_be_reached_in_the_first_place_is_not_tried_again(pair: Pair
     done = run("pull", "file_sync", parameters(*pair, far=far))
     assert done.terminal["message"] == "unable to reach there: no way"
     assert done.warnings == []
+
+
+@pytest.mark.parametrize("executor", FAR_SIDES)
+def test_a_time_limit_that_passes_before_the_host_is_reached_is_told_as_such(
+    executor: Executor, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    parameters = {
+        "source": str(tmp_path / "source"),
+        "destination": str(tmp_path / "destination"),
+        "far": {"command": ["sleep", "60"]},
+    }
+    done = run(executor, "file_sync", parameters, timeout=0.5)
+    assert done.terminal["code"] == "timeout", done.terminal

@@ -82,6 +82,8 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "follow_symlinks": False,
         "auto_adjust_parallelism": True,
         "performance_threshold": "1MB/s",
+        "memory_limit": "4GB",
+        "gc_threshold": "80%",
         "preserve": {"permissions": True, "timestamps": True, "specials": True},
         "sample_interval": 5,
         "alerts": {
@@ -202,6 +204,8 @@ def test_an_environment_that_is_no_boolean_is_refused() -> None:
         ),
         ({"network_optimization": {"compression": {"algorithm": "gzip", "level": 6}}}, "compression_level", 6),
         ({"network_optimization": {"compression": {"level": 6}}}, "compression_level", None),
+        ({"memory_optimization": {"max_memory_usage": "1GB", "memory_monitoring": True}}, "memory_limit", "1GB"),
+        ({"memory_optimization": {"max_memory_usage": "1GB", "memory_monitoring": False}}, "memory_limit", "0"),
         (
             {"network_optimization": {"compression": {"enabled": False, "algorithm": "gzip", "level": 6}}},
             "compression_level",
@@ -227,7 +231,7 @@ SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "c
     [
         (option, specific[0], general[0])
         for option, places in precedence.PLACES.items()
-        if not option.endswith(("sample_interval", "executor", "keep_alive_interval", ".compression"))
+        if not option.endswith(("sample_interval", "executor", "keep_alive_interval", ".compression", ".memory_limit"))
         for specific, general in itertools.combinations(places, 2)
     ],
 )

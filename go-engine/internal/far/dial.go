@@ -58,6 +58,9 @@ const growAfter = 200 * time.Millisecond
 func Dial(ctx context.Context, version string, options Options) (*Host, error) {
 	host := &Host{Peer: &Peer{keepAlive: options.KeepAlive}, options: options, version: version, closing: make(chan struct{})}
 	answer, err := host.connect(ctx, roleServe, "")
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err() // the job was ended meanwhile; that the host was not reached follows from it
+	}
 	if err != nil {
 		return nil, wire.Fail(wire.Unreachable, "unable to reach %s: %w", options.Name, err)
 	}

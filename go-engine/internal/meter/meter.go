@@ -155,6 +155,9 @@ func (m *Meter) Performance(countsRows bool) Performance {
 	return performance
 }
 
+// ResidentMemory gives how much memory this process takes now, in bytes; the most so far where only that is known.
+func (m *Meter) ResidentMemory() int64 { return residentMemory() }
+
 func percent(used, span time.Duration) float64 {
 	if span <= 0 {
 		return 0

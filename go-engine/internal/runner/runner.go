@@ -68,6 +68,7 @@ func run(version string, registry operations.Registry, input io.Reader, output i
 		})
 		defer timer.Stop()
 	}
+	defer watchMemory(job, session.Meter, cancel)()
 	statistics, err := carryOut(ctx, job, session, work)
 	var performance any = session.Meter.Performance(operation.CountsRows)
 	if session.Figures != nil {

@@ -23,6 +23,7 @@ const (
 	VerificationFailed    = "verification_failed"
 	Cancelled             = "cancelled"
 	Timeout               = "timeout"
+	MemoryExceeded        = "memory_exceeded"
 	IOError               = "io_error"
 	Unreachable           = "unreachable"
 	NotADatabase          = "not_a_database"
@@ -60,7 +61,7 @@ func (f *Failure) At(path Path) *Failure {
 // Resumable says whether a rerun goes on from what is done.
 func (f *Failure) Resumable() bool {
 	switch f.Code {
-	case Cancelled, Timeout, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError, Unreachable:
+	case Cancelled, Timeout, MemoryExceeded, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError, Unreachable:
 		return true
 	}
 	return false

@@ -14,7 +14,8 @@ import (
 // Protocol is the version of the protocol that this engine speaks.
 const Protocol = 1
 
-// Job is one job. A Timeout of 0 is no limit, a SampleInterval of 0 no samples.
+// Job is one job. A Timeout or MemoryLimit (in bytes) of 0 is no limit, a SampleInterval of 0 no samples. GCThreshold is
+// in per cent of the limit.
 type Job struct {
 	ID               string
 	Operation        string
@@ -23,6 +24,8 @@ type Job struct {
 	Timeout          time.Duration
 	ProgressInterval time.Duration
 	SampleInterval   time.Duration
+	MemoryLimit      int64
+	GCThreshold      float64
 	Parameters       *Object
 }
 
@@ -54,9 +57,14 @@ func DecodeJob(line []byte) (*Job, error) {
 		Timeout:          seconds(object.Number("timeout", 0, false)),
 		ProgressInterval: seconds(object.Number("progress_interval", 1, true)),
 		SampleInterval:   seconds(object.Number("sample_interval", 5, false)),
+		MemoryLimit:      object.Integer("memory_limit", 0, 0, math.MaxInt64),
+		GCThreshold:      object.Number("gc_threshold", 80, true),
 	}
 	if !jobID.MatchString(job.ID) {
 		object.Report("id", "must be 1 to 64 letters, digits and hyphens")
+	}
+	if job.GCThreshold > 100 {
+		object.Report("gc_threshold", "must be at most 100")
 	}
 	object.Required("parameters")
 	// The parameters report into their own problem: the operation's, not the job's.

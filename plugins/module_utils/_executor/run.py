@@ -24,7 +24,8 @@ from .selection import Choice, Wish, after_refusal, can_run, choose, host_platfo
 
 @dataclass(frozen=True)
 class Job:
-    """One job. operation and parameters: as in the protocol's job schema; timeout and intervals in seconds."""
+    """One job. operation and parameters: as in the protocol's job schema; timeout and intervals in seconds, the
+    memory_limit in bytes."""
 
     operation: str
     parameters: t.Mapping[str, t.Any]
@@ -32,6 +33,8 @@ class Job:
     timeout: float = 0.0
     progress_interval: float = 1.0
     sample_interval: float = 5.0
+    memory_limit: int = 0
+    gc_threshold: float = 80.0
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def as_wire(self, lifeline: bool) -> t.Dict[str, t.Any]:
@@ -44,6 +47,8 @@ class Job:
             "timeout": self.timeout,
             "progress_interval": self.progress_interval,
             "sample_interval": self.sample_interval,
+            "memory_limit": self.memory_limit,
+            "gc_threshold": self.gc_threshold,
             "parameters": dict(self.parameters),
         }
 

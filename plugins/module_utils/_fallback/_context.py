@@ -53,6 +53,7 @@ class Context:
         self._lock = threading.Lock()
         self._cancelled = cancelled
         self._timeout = timeout
+        self._end: Optional[JobError] = None
         self._deadline = time.monotonic() + timeout if timeout else None
 
     def emit(self, event: Event) -> None:
@@ -137,9 +138,15 @@ class Context:
         noun = "entry" if count == 1 else "entries"
         return JobError("partial_failure", "%d %s failed; the first: %s: %s" % ((count, noun) + self.first_failure))
 
+    def end_by(self, error: JobError) -> None:
+        """Have the job end by an error of its own, from the next ``check`` on."""
+        self._end = self._end or error
+
     def check(self) -> None:
         """Raise when the job is no longer wanted or its time is over."""
         if self.emit_error is not None or self._cancelled():
             raise JobError("cancelled", "the job was cancelled")
+        if self._end is not None:
+            raise self._end
         if self._deadline is not None and time.monotonic() >= self._deadline:
             raise JobError("timeout", "the job took longer than its limit of %g seconds" % self._timeout)

@@ -15,6 +15,7 @@ RESUMABLE = frozenset(
     [
         "cancelled",
         "timeout",
+        "memory_exceeded",
         "disk_full",
         "partial_failure",
         "source_changed",

@@ -16,6 +16,7 @@ from .._version import PROTOCOL, VERSION
 from . import _platform
 from ._context import Context, Event
 from ._errors import JobError, reason
+from ._memory import MemoryWatch
 from ._meter import Meter, Ticker
 from ._registry import OPERATIONS
 from ._validate import Field, any_object, bad_job, boolean, integer, number, read_object, text
@@ -29,6 +30,8 @@ JOB_FIELDS: Dict[str, Field] = {
     "timeout": Field(number(), 0),
     "progress_interval": Field(number(exclusive=True), 1),
     "sample_interval": Field(number(), 5),
+    "memory_limit": Field(integer(), 0),
+    "gc_threshold": Field(number(exclusive=True, most=100), 80),
     "parameters": Field(any_object, required=True),
 }
 
@@ -75,7 +78,8 @@ def execute(job: Any, emit: Callable[[Event], None], cancelled: Callable[[], boo
         parameters = operation.validate(job["parameters"])
         context = Context(parameters, job["dry_run"], emit, cancelled, job["timeout"], meter)
         context.job, context.near = given, near
-        with Ticker(meter, context.tick, job["progress_interval"], job["sample_interval"]):
+        ticker = Ticker(meter, context.tick, job["progress_interval"], job["sample_interval"])
+        with MemoryWatch(context, job["memory_limit"], job["gc_threshold"]), ticker:
             operation.run(context)
         failure = context.partial_failure()
         if failure is not None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
@@ -67,15 +68,16 @@ def integer(minimum: int = 0, maximum: Optional[int] = None) -> Check:
     return check
 
 
-def number(minimum: float = 0, exclusive: bool = False) -> Check:
-    """A finite number of at least ``minimum``, or above it when ``exclusive``."""
+def number(minimum: float = 0, exclusive: bool = False, most: float = math.inf) -> Check:
+    """A finite number of at least ``minimum``, or above it when ``exclusive``, and of at most ``most``."""
     allowed = "a number %s %g" % ("above" if exclusive else "of at least", minimum)
+    allowed += " and at most %g" % most if most < math.inf else ""
 
     def check(value: Any, where: str) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise bad_job("%s must be %s" % (where, allowed))
         # Written so that NaN fails too.
-        if not (minimum < value if exclusive else minimum <= value) or value == float("inf"):
+        if not (minimum < value if exclusive else minimum <= value) or value == math.inf or value > most:
             raise bad_job("%s is %g; it must be %s" % (where, value, allowed))
         return value
 

@@ -77,6 +77,13 @@ FIGURES: tuple[Figure, ...] = (
         note="enabled counts when it is false; the interval is 0 then",
     ),
     _figure(
+        "memory of an executor",
+        "memory_optimization.memory_monitoring",
+        "memory_optimization.max_memory_usage",
+        feeds=("file_sync.memory_limit", "database_migrate.memory_limit"),
+        note="memory_monitoring counts when it is false; there is no limit then",
+    ),
+    _figure(
         "files at once, checksums",
         "go_operations.checksum_calculation.parallel_files",
         "parallel_optimization.parallel_files",

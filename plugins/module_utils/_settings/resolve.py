@@ -24,6 +24,7 @@ _EXECUTORS = {True: "auto", False: "python"}
 # What a switch that is off means for the option that it feeds; one that is on leaves it to the next place.
 _OFF = {
     "monitoring.metrics.enabled": 0,
+    "memory_optimization.memory_monitoring": "0",
     "network_optimization.tcp_optimization.keep_alive": 0,
     "network_optimization.keep_alive": 0,
     "transfer_methods.server_to_server.compression": "none",

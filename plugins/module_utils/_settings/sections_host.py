@@ -80,9 +80,21 @@ GCS_OPTIMIZATION = Section(
 MEMORY_OPTIMIZATION = Section(
     "Memory.",
     {
-        "max_memory_usage": size("Most memory of an executor."),
-        "memory_monitoring": boolean("Watch the memory.", True),
-        "gc_threshold": percentage("Collect garbage from this part of max_memory_usage on.", "80%"),
+        "max_memory_usage": size(
+            "Most memory of an executor; a job that takes more ends.",
+            None,
+            tuple(f"{module}.memory_limit" for module in _WATCHED),
+        ),
+        "memory_monitoring": boolean(
+            "Watch the memory; false lifts the limit.",
+            True,
+            tuple(f"{module}.memory_limit" for module in _WATCHED),
+        ),
+        "gc_threshold": percentage(
+            "Collect garbage from this part of max_memory_usage on.",
+            "80%",
+            tuple(f"{module}.gc_threshold" for module in _WATCHED),
+        ),
         "streaming": Section(
             "Streams instead of whole contents.",
             {
