@@ -6,7 +6,7 @@
 
 Usage: run.py [--rounds N] [--directory DIR] [SCENARIO ...]
 
-Scenarios: small_files, large_files, mixed, unchanged, sqlite; and between two hosts push_small, push_large,
+Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; and between two hosts push_small, push_large,
 push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR
 (default /dev/shm) holds the trees; it says which filesystem is measured. Machines are noisy: read the ratios, not the
 seconds.
@@ -207,6 +207,19 @@ def sqlite(directory: Path) -> Scenario:
     return Scenario("sqlite", [*contenders, dump], reset, "1 000 000 rows in 2 tables, 2 indexes, not verified")
 
 
+def checksums(directory: Path) -> Scenario:
+    """A sha256 manifest of files, against as many openssl at once as there are processors."""
+    source, manifest = directory / "source", directory / "manifest"
+    source.mkdir()
+    content = random.Random(1).randbytes(25 << 20)
+    for number in range(40):
+        (source / f"file-{number:02d}").write_bytes(content)
+    parameters = {"action": "create", "source": str(source), "manifest": str(manifest), "algorithm": "sha256"}
+    openssl = f"find {source} -type f -print0 | xargs -0 -n 2 -P {os.cpu_count()} openssl dgst -sha256 > {manifest}"
+    contenders = [*executors("file_checksum", parameters), Contender("openssl", ["sh", "-c", openssl])]
+    return Scenario("checksums", contenders, lambda: manifest.unlink(missing_ok=True), "40 files of 25 MB, sha256")
+
+
 def make_database(path: Path, rows: int) -> None:
     rng = random.Random(2)
     with sqlite3.connect(path) as database:
@@ -287,6 +300,7 @@ def main() -> None:
         "large_files": lambda directory: files("large_files", directory, [100 * 1024 * 1024] * 10),
         "mixed": lambda directory: files("mixed", directory, mixed_sizes()),
         "unchanged": lambda directory: files("unchanged", directory, [100] * 100_000, fresh=False),
+        "checksums": checksums,
         "sqlite": sqlite,
     }
     links = {"lan": (1, 1000, 0.0), "wan": (50, 400, 0.0), "lossy": (50, 400, 0.005)}

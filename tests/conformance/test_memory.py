@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_job_above_its_limit_ends_and_a_rerun_goes_on(executor: Executor, tmp_
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize(("name", "value"), [("memory_limit", -1), ("gc_threshold", 0), ("gc_threshold", 101)])
 def test_limits_that_are_none_are_refused(executor: Executor, name: str, value: int, tmp_path: Path) -> None:
-    refused = run(executor, "file_statistics", {"source": str(tmp_path)}, **{name: value})
+    wrong: dict[str, t.Any] = {name: value}
+    refused = run(executor, "file_statistics", {"source": str(tmp_path)}, **wrong)
     assert refused.terminal["code"] == "bad_job"
     assert f"job.{name} " in refused.terminal["message"]
