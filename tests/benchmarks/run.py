@@ -4,7 +4,7 @@
 
 """Compare the executors with other tools: whole processes, in turn, medians of the ratios within each round.
 
-Usage: run.py [--rounds N] [--directory DIR] [SCENARIO ...]
+Usage: run.py [--rounds N] [--directory DIR] [--share PART] [SCENARIO ...]
 
 Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; and between two hosts push_small, push_large,
 push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR
@@ -102,10 +102,10 @@ def files(name: str, directory: Path, sizes: t.Sequence[int], fresh: bool = True
     return Scenario(name, [*executors("file_sync", parameters), *rivals], reset, amount)
 
 
-def push(kind: str, link: Link, directory: Path) -> Scenario:
+def push(kind: str, link: Link, directory: Path, share: float) -> Scenario:
     """To a far host that has nothing yet."""
     source, destination = directory / "source", directory / "destination"
-    amount = FILLS[kind](source)
+    amount = FILLS[kind](source, share)
     *ssh, host = link.ssh
     # As the module does it.
     words = [*ssh, *elsewhere.fast_ciphers(ssh, host), host, elsewhere.installed(str(ENGINE))]
@@ -124,56 +124,60 @@ def push(kind: str, link: Link, directory: Path) -> Scenario:
         shutil.rmtree(destination, ignore_errors=True)
         if kind == "changed":
             destination.mkdir()
-            fill_changed(destination, changes=0)
+            fill_changed(destination, share, changes=0)
 
     state = "by ssh" if kind == "changed" else "by ssh to an empty destination"
     return Scenario(f"push_{kind}, {link.name}", contenders, reset, f"{amount}, {state}")
 
 
-def fill_small(source: Path) -> str:
+def fill_small(source: Path, share: float) -> str:
     rng = random.Random(4)
-    for number in range(50_000):
+    count = round(50_000 * share)
+    for number in range(count):
         folder = source / f"{number // 100:03d}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"file-{number:06d}").write_bytes(rng.randbytes(10_000))
-    return "50 000 files of 10 000 random bytes"
+    return f"{count} files of 10 000 random bytes"
 
 
-def fill_large(source: Path) -> str:
+def fill_large(source: Path, share: float) -> str:
     source.mkdir()
     rng = random.Random(5)
+    size = round(1024 * share)
     with open(source / "large", "wb") as stream:
-        for _megabyte in range(1024):
+        for _megabyte in range(size):
             stream.write(rng.randbytes(1 << 20))
-    return "one file of 1 GB, random"
+    return f"one file of {size} MB, random"
 
 
-def fill_changed(source: Path, changes: int = 1000) -> str:
+def fill_changed(source: Path, share: float, changes: int = 1000) -> str:
     """A file such as a database's, some of whose pages have changed."""
+    size = round(1024 * share)
     rng = random.Random(7)
     source.mkdir(exist_ok=True)
     with open(source / "database", "wb") as stream:
-        for _piece in range(1024):
+        for _piece in range(size):
             stream.write(rng.randbytes(1 << 20))
         for _change in range(changes):
-            stream.seek(rng.randrange(1 << 18) << 12)
+            stream.seek(rng.randrange(size << 8) << 12)
             stream.write(rng.randbytes(4096))
     os.utime(source / "database", (1_700_000_000 + changes, 1_700_000_000 + changes))
-    return f"one file of 1 GiB, {changes} of its 4 KiB pages changed"
+    return f"one file of {size} MB, {changes} of its 4 KiB pages changed"
 
 
-def fill_text(source: Path) -> str:
+def fill_text(source: Path, share: float) -> str:
     source.mkdir()
     rng = random.Random(6)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _word in range(3000)]
-    for number in range(100):
+    count = round(100 * share)
+    for number in range(count):
         with open(source / f"text-{number}", "w", encoding="ascii") as stream:
             for _paragraph in range(100):
                 stream.write(" ".join(rng.choices(words, k=8000)) + "\n")
-    return "100 files of 5 MB, text"
+    return f"{count} files of 5 MB, text"
 
 
-FILLS: dict[str, t.Callable[[Path], str]] = {
+FILLS: dict[str, t.Callable[[Path, float], str]] = {
     "small": fill_small,
     "large": fill_large,
     "text": fill_text,
@@ -293,6 +297,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--directory", type=Path, default=Path("/dev/shm"))
+    parser.add_argument("--share", type=float, default=1, help="part of what is pushed, for slow links")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     options = parser.parse_args()
     builders: dict[str, t.Callable[[Path], Scenario]] = {
@@ -319,7 +324,7 @@ def main() -> None:
             if name in between:
                 kind, shape = between[name]
                 with Link(*links[shape]) as link:
-                    compare(push(kind, link, Path(directory)), options.rounds)
+                    compare(push(kind, link, Path(directory), options.share), options.rounds)
             else:
                 compare(builders[name](Path(directory)), options.rounds)
 
