@@ -74,3 +74,34 @@ func TestTheQueueKeepsToTheNumberThatIsAllowed(t *testing.T) {
 		t.Errorf("%d items were done, by %d workers at most", done.Load(), most.Load())
 	}
 }
+
+func TestWorkersThatAreTooManyGiveBackWhatTheyHaveInHand(t *testing.T) {
+	q := newQueue[int](4)
+	// Batches enough that each worker takes a large part.
+	for range 20 {
+		q.add(batch[int]{items: make([]int, largestPart)})
+	}
+	var busy, done, lowered atomic.Int64
+	q.run(func() func([]int) {
+		return func(part []int) {
+			busy.Add(1)
+			defer busy.Add(-1)
+			for index := range part {
+				if done.Add(1) == 40 {
+					q.allow(1)
+					lowered.Store(1)
+				}
+				if lowered.Load() == 1 && done.Load() > 60 && busy.Load() > 1 {
+					t.Errorf("%d workers are busy after %d items", busy.Load(), done.Load())
+				}
+				time.Sleep(time.Millisecond)
+				if q.share(part[index+1:]) {
+					return
+				}
+			}
+		}
+	})
+	if done.Load() != 20*largestPart {
+		t.Errorf("%d items were done", done.Load())
+	}
+}

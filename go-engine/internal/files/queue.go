@@ -16,7 +16,8 @@ type queue[T any] struct {
 	busy    int
 	waiting atomic.Int32
 	workers int
-	allowed int // how many may be busy
+	allowed int          // how many may be busy
+	excess  atomic.Int32 // how many are to give back what they have in hand
 }
 
 // batch is what belongs together. Several workers may take parts of it, each a single item if apart says so.
@@ -93,11 +94,13 @@ func (q *queue[T]) take(done bool) []T {
 	return part
 }
 
-// allow lets so many workers be busy from now on, at least one. Those that are busy first do what they have in hand.
+// allow lets so many workers be busy from now on, at least one. Those that are too many give back by share what they have
+// in hand, or do it first.
 func (q *queue[T]) allow(busy int) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	q.allowed = max(busy, 1)
+	q.excess.Store(int32(max(q.busy-q.allowed, 0)))
 	q.changed.Broadcast()
 }
 
@@ -114,11 +117,25 @@ func (q *queue[T]) partSize(top *batch[T]) int {
 	return min(size, len(top.items), largestPart)
 }
 
-// share gives the rest of a part back if other workers have nothing to do, and tells whether it did.
+// share gives the rest of a part back if other workers have nothing to do, or if fewer are wanted, and tells whether it
+// did.
 func (q *queue[T]) share(rest []T) bool {
-	if len(rest) == 0 || q.waiting.Load() == 0 {
+	if len(rest) == 0 || q.waiting.Load() == 0 && !q.isExcess() {
 		return false
 	}
 	q.add(batch[T]{items: rest})
 	return true
+}
+
+// isExcess tells one worker for each that is too many that it is the one.
+func (q *queue[T]) isExcess() bool {
+	for {
+		excess := q.excess.Load()
+		if excess <= 0 {
+			return false
+		}
+		if q.excess.CompareAndSwap(excess, excess-1) {
+			return true
+		}
+	}
 }
