@@ -98,8 +98,8 @@ options:
   compression:
     description:
       - How contents are compressed between two hosts.
-      - V(auto) takes zstd for what shrinks, as long as that is faster than sending it as it is. Any other compresses
-        all that shrinks.
+      - V(auto) measures the wire and what compressing takes, and sends each block by lz4, by zstd or as it is,
+        whichever is the fastest. Any other compresses all that shrinks.
       - Compression by ssh itself is off, whatever the inventory says, unless O(ssh_options) has it.
     type: str
     choices: [auto, none, zstd, gzip, lz4, brotli]

@@ -9,85 +9,128 @@ import (
 )
 
 const (
-	// sampleEvery is how many blocks go as they are before one shows again whether compression would pay.
+	// sampleEvery is how many blocks go in the way that is thought best before one shows again what another would give.
 	sampleEvery = 16
-	// recent is how many bytes on the wire make up the present.
-	recent = 8 << 20
+	// measured is how many bytes on the wire make one measurement of it.
+	measured = 8 << 20
+	// fade is what a measurement is worth when the next one is done. Only a wire that is waited for shows how slow it is:
+	// while compressing takes the time, or the disks do, it seems faster.
+	fade = 0.9
 	// least is the share of a block that must be saved for it to be sent compressed.
 	least = 0.05
 )
 
-// Pace knows how fast the wire and the compressor are, and decides by that what is compressed. With a codec that the
-// user has named, everything is that shrinks. It may be used by several goroutines.
+// Pace knows how fast the wire and the compressors are, and decides by that what is compressed, and how. With a codec
+// that the user has named, everything is that shrinks. It may be used by several goroutines.
 type Pace struct {
-	encoder   encoder
 	always    bool
 	mutex     sync.Mutex
+	ways      []way
+	packed    int       // blocks so far
 	writing   int       // writes that are under way
 	began     time.Time // when the first of them began
-	wireTime  float64   // seconds in which there was at least one
+	wireTime  float64   // seconds in which there was at least one, in this measurement
 	wireBytes float64
-	packCost  float64 // seconds for one byte, on one processor
-	ratio     float64 // of compressed to raw
-	skipped   int
+	wireCost  float64 // seconds for one byte; 0 as long as nothing is known
+}
+
+// way is one of compressing.
+type way struct {
+	encoder encoder
+	known   bool
+	cost    float64 // seconds for one byte, on one processor
+	ratio   float64 // of compressed to raw
 }
 
 // NewPace makes one for a way of compressing; its error tells what is wrong with that.
 func NewPace(compression Compression) (*Pace, error) {
-	made, err := newEncoder(compression)
-	if err != nil {
-		return nil, err
+	codecs := []string{compression.Codec}
+	if compression.Codec == "auto" {
+		codecs = []string{"lz4", "zstd"} // for a fast wire, and for a slow one
 	}
-	return &Pace{encoder: made, always: compression.Codec != "auto"}, nil
+	p := &Pace{always: compression.Codec != "auto"}
+	for _, codec := range codecs {
+		made, err := newEncoder(Compression{codec, compression.Level})
+		if err != nil {
+			return nil, err
+		}
+		if made != nil {
+			p.ways = append(p.ways, way{encoder: made})
+		}
+	}
+	return p, nil
 }
 
 // pack compresses a block behind a space for its header, if that pays. It gives codecNone if the block is to be sent as
 // it is.
 func (p *Pace) pack(into, block []byte) ([]byte, byte) {
-	if p.encoder == nil || !p.always && !p.isWorthIt() {
+	chosen := p.choose()
+	if chosen < 0 {
 		return into, codecNone
 	}
 	began := time.Now()
 	if cap(into) < blockHeader {
 		into = make([]byte, blockHeader, blockHeader+largestBlock)
 	}
-	packed, codec := p.encoder.encode(into[:blockHeader], block)
+	packed, codec := p.ways[chosen].encoder.encode(into[:blockHeader], block)
 	spent := time.Since(began).Seconds() / float64(len(block))
 	ratio := 1.0
 	if codec != codecNone {
 		ratio = float64(len(packed)-blockHeader) / float64(len(block))
 	}
-	p.mutex.Lock()
-	if p.packCost == 0 {
-		p.packCost, p.ratio = spent, ratio
-	}
-	// The least of late: the others had to wait for a processor in between.
-	p.packCost = min(p.packCost*1.02, spent)
-	p.ratio += (ratio - p.ratio) / 4
-	p.mutex.Unlock()
+	p.learn(chosen, spent, ratio)
 	if ratio > 1-least {
 		return into, codecNone
 	}
 	return packed, codec
 }
 
-// isWorthIt tells whether the time on the wire that is saved is more than what compressing takes.
-func (p *Pace) isWorthIt() bool {
+func (p *Pace) learn(chosen int, spent, ratio float64) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	saved := 0.0
-	if p.wireBytes > 0 {
-		saved = (1 - p.ratio) * p.wireTime / p.wireBytes
+	w := &p.ways[chosen]
+	if !w.known {
+		w.known, w.cost, w.ratio = true, spent, ratio
 	}
-	if p.packCost == 0 || p.wireBytes < largestBlock ||
-		p.ratio < 1-least && p.packCost/float64(runtime.GOMAXPROCS(0)) < saved {
-		return true
+	// The least of late: the others had to wait for a processor in between.
+	w.cost = min(w.cost*1.02, spent)
+	w.ratio += (ratio - w.ratio) / 4
+}
+
+// choose gives the way for the next block, or -1 for none: the one by which a byte takes the least time, on the wire and
+// before it.
+func (p *Pace) choose() int {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if len(p.ways) == 0 {
+		return -1
 	}
-	if p.skipped++; p.skipped < sampleEvery {
-		return false
+	if p.always {
+		return 0
 	}
-	p.skipped = 0
-	return true
+	for index := range p.ways {
+		if !p.ways[index].known {
+			return index
+		}
+	}
+	if p.packed++; p.packed%sampleEvery == 0 {
+		return p.packed / sampleEvery % len(p.ways)
+	}
+	wire := p.wireCost
+	if wire == 0 {
+		if p.wireBytes < largestBlock {
+			return 0
+		}
+		wire = p.wireTime / p.wireBytes
+	}
+	best, lowest := -1, wire
+	for index := range p.ways {
+		w := &p.ways[index]
+		if cost := w.cost/float64(runtime.GOMAXPROCS(0)) + w.ratio*wire; w.ratio < 1-least && cost < lowest {
+			best, lowest = index, cost
+		}
+	}
+	return best
 }
 
 func (p *Pace) beginWrite() {
@@ -105,8 +148,8 @@ func (p *Pace) endWrite(length int) {
 	p.wireTime += now.Sub(p.began).Seconds()
 	p.began = now
 	p.writing--
-	if p.wireBytes += float64(length); p.wireBytes > recent {
-		p.wireBytes /= 2
-		p.wireTime /= 2
+	if p.wireBytes += float64(length); p.wireBytes > measured {
+		p.wireCost = max(p.wireTime/p.wireBytes, p.wireCost*fade)
+		p.wireBytes, p.wireTime = 0, 0
 	}
 }

@@ -99,7 +99,7 @@ NETWORK_OPTIMIZATION = Section(
             {
                 "enabled": boolean("Compress what is sent.", None, "file_sync.compression"),
                 "algorithm": choice(
-                    "Kind of compression; lz4 for speed, brotli for size, auto for zstd where it pays.",
+                    "Kind of compression; lz4 for speed, brotli for size, auto for what is the fastest.",
                     "auto",
                     ("auto", *_COMPRESSIONS),
                     "file_sync.compression",
