@@ -9,48 +9,35 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 
 from ._context import Context
 from ._errors import JobError
 from ._meter import MEBIBYTE, resident_memory
+from ._watch import Watch
 
 _LOOK_SECONDS = 0.1
 # How long after collecting garbage the next time comes: that stops all work for a moment.
 _REST_SECONDS = 2.0
 
 
-class MemoryWatch:
+class MemoryWatch(Watch):
     """Watches the memory of this process while entered; with a ``limit`` of 0 it does nothing.
 
     limit: bytes. threshold: per cent of them from which on garbage is collected. If that is not enough, the job ends.
     """
 
     def __init__(self, context: Context, limit: int, threshold: float) -> None:
+        super().__init__("memory", _LOOK_SECONDS, limit > 0)
         self._context = context
         self._limit = limit
         self._threshold = limit * threshold / 100
         self._collected = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
-    def __enter__(self) -> MemoryWatch:
-        if self._limit:
-            self._look()
-            self._thread.start()
-        return self
+    def begin(self) -> None:
+        self.look()
 
-    def __exit__(self, *_exception: object) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
-            self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         used = resident_memory()
         rested = time.monotonic() - self._collected > _REST_SECONDS
         if used > self._limit or (used > self._threshold and rested):
@@ -61,4 +48,4 @@ class MemoryWatch:
             figures = (used / MEBIBYTE, self._limit / MEBIBYTE)
             message = "the job takes %.1f MB of memory; memory_limit allows %.1f MB" % figures
             self._context.end_by(JobError("memory_exceeded", message))
-            self._ended.set()
+            self.end()

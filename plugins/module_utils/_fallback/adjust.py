@@ -9,10 +9,10 @@ more where it is above."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from ._context import Context
+from ._watch import Watch
 from .workers import Pool
 
 # How long a rate is measured before the number is reconsidered, and for how many measurements it stays where another
@@ -56,39 +56,30 @@ class Adjuster:
         self._before, self._earlier, self.allowed = max(rate, 1.0), self.allowed, allowed
 
 
-class Adjusting:
+class Adjusting(Watch):
     """Keeps the workers of a pool suited to the rate while entered; without a threshold it does nothing."""
 
     def __init__(self, context: Context, pool: Pool[Any]) -> None:
+        self._threshold: int = context.parameters["performance_threshold"]
+        super().__init__("adjusting", _SECONDS, self._threshold > 0 and pool.allowed > 1)
         self._context = context
         self._pool = pool
-        self._threshold: int = context.parameters["performance_threshold"]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="adjusting", daemon=True)
+        self._adjuster = Adjuster(self._threshold, pool.allowed)
+        self._last = 0
 
-    def __enter__(self) -> Adjusting:
-        if self._threshold and self._pool.allowed > 1:
-            self._thread.start()
-        return self
+    def begin(self) -> None:
+        self._last = self._worth()
 
-    def __exit__(self, *_exception: object) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        adjuster = Adjuster(self._threshold, self._pool.allowed)
-        last = self._worth()
-        while not self._ended.wait(_SECONDS):
-            worth = self._worth()
-            rate, last = (worth - last) / _SECONDS, worth
-            earlier = adjuster.allowed
-            allowed = adjuster.next(rate)
-            if allowed != earlier:
-                self._pool.allow(allowed)
-                message = "%d instead of %d files at a time: at %.2f MB/s, and a performance_threshold of %.2f MB/s"
-                figures = (allowed, earlier, rate / _MEBIBYTE, self._threshold / _MEBIBYTE)
-                self._context.warning("parallelism_adjusted", message % figures)
+    def look(self) -> None:
+        worth = self._worth()
+        rate, self._last = (worth - self._last) / _SECONDS, worth
+        earlier = self._adjuster.allowed
+        allowed = self._adjuster.next(rate)
+        if allowed != earlier:
+            self._pool.allow(allowed)
+            message = "%d instead of %d files at a time: at %.2f MB/s, and a performance_threshold of %.2f MB/s"
+            figures = (allowed, earlier, rate / _MEBIBYTE, self._threshold / _MEBIBYTE)
+            self._context.warning("parallelism_adjusted", message % figures)
 
     def _worth(self) -> int:
         """What was done so far, in bytes."""
