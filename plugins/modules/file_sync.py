@@ -107,6 +107,23 @@ options:
   compression_level:
     description: Level of V(zstd) (1 to 22), V(gzip) and V(lz4) (1 to 9) or V(brotli) (0 to 11). By default the fastest.
     type: int
+  stream_buffer_size:
+    description:
+      - How much of one stream of contents between two hosts may have been sent and not been written yet, such as
+        V(10MB). From V(256KB) to V(1GB).
+      - >-
+        A stream moves so much in one round trip at most: where the way is long and fast, more is faster, and takes more
+        memory on the receiving host.
+    type: str
+    default: 2MB
+  stream_buffers:
+    description:
+      - How many buffers of O(stream_buffer_size) all streams of one job have together, so that their memory has a
+        limit. Each stream has V(256KB) at least.
+      - >-
+        By default each stream has one. There are four of them for each of O(parallel_files), and one for each chunk of
+        a large file that is under way. The Python fallback has one stream.
+    type: int
   connect_timeout:
     description: Seconds within which the other host must have answered; V(0) for no limit.
     type: float
@@ -172,6 +189,15 @@ options:
       - V(auto) means V(direct_copy) where both sides are on one host, and V(hybrid_sync) between two hosts.
     type: str
     choices: [auto, direct_copy, chunked_transfer, concurrent_chunks, archive_transfer, hybrid_sync, ssh_rsync]
+    default: auto
+  large_file_method:
+    description:
+      - How files of more than O(chunk_size) are moved, whatever O(method) means for them.
+      - V(direct_copy) copies each as one stream, V(chunked_transfer), also called V(concurrent_chunks), by
+        O(parallel_chunks) ranges at the same time. V(auto) leaves it to O(method).
+      - Without effect on O(method=ssh_rsync).
+    type: str
+    choices: [auto, direct_copy, chunked_transfer, concurrent_chunks]
     default: auto
   compare:
     description:
@@ -301,7 +327,9 @@ options:
     type: str
     default: 1MB/s
   parallel_chunks:
-    description: Ranges of one large file that are copied at the same time by V(chunked_transfer) and V(hybrid_sync).
+    description:
+      - Ranges of one large file that are copied at the same time by V(chunked_transfer) and V(hybrid_sync).
+      - All large files together have O(parallel_files) times as many at most.
     type: int
     default: 4
   chunk_size:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from pathlib import Path
 
@@ -33,6 +34,38 @@ def test_a_job_above_its_limit_ends_and_a_rerun_goes_on(executor: Executor, tmp_
     assert done.terminal["event"] == "result", done.terminal
     assert done.terminal["performance"]["memory_usage_bytes"] < 500 * MEBIBYTE
     assert rsync_differences(source, destination) == ""
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_memory_of_a_job_is_its_own(executor: Executor, tmp_path: Path) -> None:
+    ballast = b"x" * (200 * MEBIBYTE)
+    done = run(executor, "file_statistics", {"source": str(tmp_path)})
+    assert 0 < done.terminal["performance"]["memory_usage_bytes"] < 100 * MEBIBYTE
+    del ballast
+
+
+@pytest.mark.parametrize("executor", FAR_SIDES)
+def test_what_is_under_way_between_two_hosts_takes_no_more_than_its_buffers(executor: Executor, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    write(source / "large", os.urandom(40 * MEBIBYTE))
+
+    def peak(name: str, **buffers: int) -> int:
+        parameters = {
+            "source": str(source),
+            "destination": str(tmp_path / name),
+            "bandwidth_limit": 25 * MEBIBYTE,  # so that what is sent waits
+            "parallel_files": 4,
+            "far": buffers,
+        }
+        done = run(executor, "file_sync", parameters)
+        assert done.terminal["event"] == "result", done.terminal
+        return int(done.terminal["performance"]["memory_usage_bytes"])
+
+    little = peak("little", stream_buffer_size=MEBIBYTE // 4)
+    assert peak("much", stream_buffer_size=32 * MEBIBYTE) > little + (24 if "python" in executor else 64) * MEBIBYTE
+    if "python" not in executor:  # which has one stream
+        shared = peak("shared", stream_buffer_size=32 * MEBIBYTE, stream_buffers=1)
+        assert shared < little + 32 * MEBIBYTE
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -64,6 +64,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "go_binary_path": "./bin/migration-engine",
         "fallback_to_python": True,
         "method": "direct_copy",
+        "large_file_method": "chunked_transfer",
         "chunk_size": "100MB",
         "resume": True,
         "parallel_files": 8,
@@ -76,6 +77,8 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "keep_alive_interval": 60,
         "compression": "gzip",
         "compression_level": 6,
+        "stream_buffer_size": "10MB",
+        "stream_buffers": 10,
         "ssh_options": {"Compression": "yes", "CompressionLevel": 6},
         "sync_frequency": 1000,
         "direct_io": False,
@@ -146,6 +149,11 @@ def test_an_environment_that_is_no_boolean_is_refused() -> None:
         ),
         ({"monitoring": {"metrics": {"enabled": False, "collection_interval": 5}}}, "sample_interval", 0),
         ({"monitoring": {"metrics": {"enabled": True, "collection_interval": "2m"}}}, "sample_interval", 120),
+        (
+            {"memory_optimization": {"streaming": {"enabled": False, "buffer_size": "10MB"}}},
+            "stream_buffer_size",
+            "256KB",
+        ),
         ({"monitoring": {"metrics": {"collection_interval": 0.5}}}, "sample_interval", 0.5),
         (
             {"filesystem_optimization": {"io_optimization": {"read_buffer_size": "8KB", "write_buffer_size": "1MB"}}},
@@ -223,6 +231,11 @@ def given_at(path: str, value: t.Any) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", value)
 
 
+# What has a switch among its places is tested above.
+SWITCHED = (
+    *("sample_interval", "executor", "keep_alive_interval", ".compression", ".memory_limit"),
+    ".stream_buffer_size",
+)
 SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "chunked_transfer")}
 
 
@@ -231,7 +244,7 @@ SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "c
     [
         (option, specific[0], general[0])
         for option, places in precedence.PLACES.items()
-        if not option.endswith(("sample_interval", "executor", "keep_alive_interval", ".compression", ".memory_limit"))
+        if not option.endswith(SWITCHED)
         for specific, general in itertools.combinations(places, 2)
     ],
 )

@@ -37,6 +37,8 @@ type Options struct {
 	// KeepAlive is how often the other host hears of this one at least, and Silence after how long without that it may
 	// take this one for gone; 0 for never.
 	KeepAlive, Silence time.Duration
+	// Window is how many bytes may be under way in one stream; 0 for the usual number.
+	Window int64
 }
 
 // Host is the engine on another host that this one has connected to.
@@ -56,7 +58,7 @@ const growAfter = 200 * time.Millisecond
 
 // Dial connects to the other host. Its error is a Failure of code unreachable, in one line.
 func Dial(ctx context.Context, version string, options Options) (*Host, error) {
-	host := &Host{Peer: &Peer{keepAlive: options.KeepAlive}, options: options, version: version, closing: make(chan struct{})}
+	host := &Host{Peer: &Peer{keepAlive: options.KeepAlive, window: options.Window}, options: options, version: version, closing: make(chan struct{})}
 	answer, err := host.connect(ctx, roleServe, "")
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err() // the job was ended meanwhile; that the host was not reached follows from it
@@ -133,7 +135,7 @@ func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, err
 	}
 	h.mutex.Unlock()
 	answer, err := link.greet(ctx, h.options, greeting{
-		Version: h.version, Role: role, Meeting: meeting, Silence: h.options.Silence.Seconds(),
+		Version: h.version, Role: role, Meeting: meeting, Silence: h.options.Silence.Seconds(), Window: h.options.Window,
 	})
 	if err == nil {
 		err = h.add(link.pipe(), true)

@@ -31,7 +31,9 @@ type greeting struct {
 	Machine   string `json:"machine,omitempty"`
 	// Silence is after how many seconds without a word from this end the other may take it for gone; 0 for never.
 	Silence float64 `json:"silence,omitempty"`
-	Error   string  `json:"error,omitempty"`
+	// Window is how many bytes may be under way in one stream; 0 for the usual number.
+	Window int64  `json:"window,omitempty"`
+	Error  string `json:"error,omitempty"`
 }
 
 var greetingStart = []byte(`{"migration_engine":`)

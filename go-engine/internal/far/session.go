@@ -3,6 +3,7 @@
 package far
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 var ErrLost = errors.New("the connection to the other host was lost")
 
 const (
-	// window is how much may be under way in one stream: its share of a long fast link.
-	window = 2 << 20
+	// usualWindow is how much may be under way in one stream: its share of a long fast link.
+	usualWindow = 2 << 20
 	// patience is for one write to a connection: a slow link may take its time, and that a host is gone is for ssh to
 	// find out.
 	patience = 30 * time.Minute
@@ -31,6 +32,7 @@ type Peer struct {
 
 	keepAlive time.Duration // how often the other end hears of this one; 0 for never
 	silence   time.Duration // after which the other end is gone if nothing is heard of it; 0 for never
+	window    int64         // bytes under way in one stream; 0 for the usual number
 
 	mutex    sync.Mutex
 	sessions []*yamux.Session
@@ -65,7 +67,7 @@ func (p *Peer) add(connection io.ReadWriteCloser, near bool) error {
 	config.EnableKeepAlive = false
 	config.ConnectionWriteTimeout = patience
 	config.StreamOpenTimeout = 0
-	config.MaxStreamWindowSize = window
+	config.MaxStreamWindowSize = uint32(cmp.Or(p.window, usualWindow))
 	config.LogOutput = io.Discard
 	begin := yamux.Server
 	if near {

@@ -173,6 +173,21 @@ func (w *worker) copyChunks(partial *partial, to, from fsys.File, source *fsys.S
 	})
 }
 
+// mayStartChunk counts one more chunk in work: each file has one, which is waited for, and more as long as all files
+// together have not more than as many of them as are copied at the same time.
+func (j *syncJob) mayStartChunk(first bool) bool {
+	if first {
+		j.chunks <- struct{}{}
+		return true
+	}
+	select {
+	case j.chunks <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
 // inChunks calls copy, by several goroutines at once, to copy the pieces that next gives it: what is missing of a large
 // file, each goroutine going through one chunk after the other. After an error next gives no more.
 func (w *worker) inChunks(partial *partial, size int64, copy func(next func() (fsys.Extent, bool)) error) error {
@@ -181,8 +196,12 @@ func (w *worker) inChunks(partial *partial, size int64, copy func(next func() (f
 	var shared atomic.Int64
 	var failed atomic.Pointer[error]
 	var group sync.WaitGroup
-	for range min(int64(w.job.parameters.parallelChunks), count) {
+	for number := range min(int64(w.job.parameters.parallelChunks), count) {
+		if !w.job.mayStartChunk(number == 0) {
+			break
+		}
 		group.Go(func() {
+			defer func() { <-w.job.chunks }()
 			var own []fsys.Extent
 			err := copy(func() (piece fsys.Extent, more bool) {
 				for len(own) == 0 {

@@ -80,6 +80,9 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 	if limit, given := object.OptionalInteger("max_delete", 0); given {
 		parameters.maxDelete = limit
 	}
+	// The chunks of large files have streams beside those of the workers.
+	streams := parameters.parallelFiles * (farWorkers + parameters.parallelChunks)
+	parameters.far.options.Window = parameters.far.window(streams)
 	return parameters, object.Err()
 }
 

@@ -24,6 +24,8 @@ type farParameters struct {
 	retries     int           // after a lost connection
 	connected   bool          // there was a connection once
 	numericIDs  bool          // owners are the same by their numbers
+	buffer      int64         // bytes under way in one stream at most
+	buffers     int64         // of that size in all streams together; 0 for any number
 }
 
 func readFarParameters(parameters *wire.Object) farParameters {
@@ -48,6 +50,8 @@ func readFarParameters(parameters *wire.Object) farParameters {
 		lockTimeout: asDuration("lock_timeout"),
 		numericIDs:  object.Bool("numeric_ids", false),
 		retries:     int(object.Integer("retries", 0, 0, 1000)),
+		buffer:      object.Integer("stream_buffer_size", 2<<20, smallestWindow, 1<<30),
+		buffers:     object.Integer("stream_buffers", 0, 0, 1024),
 	}
 	// This end notices first, so that it can say what happened.
 	if patience := asDuration("read_timeout"); patience > 0 && read.options.KeepAlive > 0 {
@@ -60,6 +64,17 @@ func readFarParameters(parameters *wire.Object) farParameters {
 		object.Report("command", "must not be empty")
 	}
 	return read
+}
+
+// smallestWindow is what a stream has at least.
+const smallestWindow = 256 << 10
+
+// window gives how much may be under way in each of so many streams.
+func (p *farParameters) window(streams int) int64 {
+	if p.buffers == 0 {
+		return p.buffer
+	}
+	return max(min(p.buffer*p.buffers/int64(streams), p.buffer), smallestWindow)
 }
 
 // openedSource is the root of the source, on this host or another.

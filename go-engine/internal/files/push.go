@@ -80,7 +80,8 @@ func farJob(line []byte, parameters *syncParameters) ([]byte, error) {
 	}
 	side, err := json.Marshal(map[string]any{
 		"side": "source", "name": "the source's host",
-		"numeric_ids": parameters.far.numericIDs,
+		"numeric_ids":        parameters.far.numericIDs,
+		"stream_buffer_size": parameters.far.buffer, "stream_buffers": parameters.far.buffers,
 		"compression": parameters.far.compression.Codec, "compression_level": parameters.far.compression.Level,
 		// An earlier job whose near end was killed needs a moment to find that out.
 		"lock_timeout": max(parameters.far.lockTimeout, strayJob).Seconds(),

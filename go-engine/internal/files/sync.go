@@ -25,6 +25,7 @@ type syncJob struct {
 	policy     *policy
 	ctx        context.Context
 	limiter    *rate.Limiter
+	chunks     chan struct{} // one for each chunk in work, of all files together
 	queue      *queue[item]
 	roots      *roots
 	flusher    *flusher
@@ -55,6 +56,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 		parameters: parameters,
 		ctx:        ctx,
 		queue:      newQueue[item](parameters.workers()),
+		chunks:     make(chan struct{}, parameters.parallelFiles*parameters.parallelChunks),
 		linked:     map[fsys.Identity]*linkGroup{},
 		touched:    map[string]touched{},
 		unclones:   map[devices]bool{},

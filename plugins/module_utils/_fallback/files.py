@@ -55,6 +55,8 @@ _FAR: Dict[str, Field] = {
     "lock_timeout": Field(number(), 0),
     "compression": Field(choice("auto", "none", "zstd", "gzip", "lz4", "brotli"), "auto"),
     "compression_level": Field(integer(0, 22), 0),
+    "stream_buffer_size": Field(integer(256 << 10, 1 << 30), 2 << 20),
+    "stream_buffers": Field(integer(0, 1024), 0),
 }
 
 

@@ -13,6 +13,7 @@ import shlex
 import typing as t
 from urllib.parse import unquote, urlsplit
 
+from .. import _units
 from .._executor import elsewhere
 from .preflight import FileSyncError
 
@@ -25,6 +26,8 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
         "default": "auto",
     },
     "compression_level": {"type": "int"},
+    "stream_buffer_size": {"type": "str", "default": "2MB"},
+    "stream_buffers": {"type": "int"},
     "connect_timeout": {"type": "float", "default": 30},
     "read_timeout": {"type": "float", "default": 60},
     "keep_alive_interval": {"type": "int", "default": 15},
@@ -38,6 +41,9 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
 _MOST_CONNECTIONS = 64
 _LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 9), "brotli": (0, 11)}
 _MOST_RETRIES = 1000
+_LEAST_STREAM_BUFFER = 256 * _units.KB
+_MOST_STREAM_BUFFER = _units.GB
+_MOST_BUFFERS = 1024
 _FOR_EVER = 1 << 30
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
 
@@ -106,6 +112,8 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
         "lock_timeout": params.get("lock_timeout") or 0,
         "compression": params["compression"],
         "compression_level": _level(params["compression"], params["compression_level"]),
+        "stream_buffer_size": _stream_buffer_size(params),
+        "stream_buffers": params["stream_buffers"] or 0,
     }
     if reached.get("prelude"):
         made["prelude"] = reached["prelude"]
@@ -160,6 +168,9 @@ def check(params: t.Mapping[str, t.Any]) -> None:
         if not 0 <= params[option] < _FOR_EVER:
             raise FileSyncError(option, params[option], "give 0 or more seconds")
     _level(params["compression"], params["compression_level"])
+    _stream_buffer_size(params)
+    if params["stream_buffers"] is not None and not 1 <= params["stream_buffers"] <= _MOST_BUFFERS:
+        raise FileSyncError("stream_buffers", params["stream_buffers"], "give a number from 1 to %d" % _MOST_BUFFERS)
     ssh_words(params["ssh_options"])
 
 
@@ -198,6 +209,14 @@ def ssh_words(options: t.Mapping[str, t.Any]) -> t.List[str]:
             raise FileSyncError("ssh_options", {name: value}, "give each option one value in one line")
         words += ["-o", "%s=%s" % (name, value)]
     return words
+
+
+def _stream_buffer_size(params: t.Mapping[str, t.Any]) -> int:
+    option = "stream_buffer_size"
+    try:
+        return _units.parse_size(params[option], option, _LEAST_STREAM_BUFFER, _MOST_STREAM_BUFFER)
+    except ValueError as exc:
+        raise FileSyncError("", None, str(exc)) from exc
 
 
 def _level(codec: str, level: t.Optional[int]) -> int:

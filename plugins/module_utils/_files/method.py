@@ -17,9 +17,10 @@ METHODS = (
     *("auto", "direct_copy", "chunked_transfer", "concurrent_chunks", "archive_transfer", "hybrid_sync"),
     "ssh_rsync",
 )
-# Those that copy the chunks of a large file at the same time.
-IN_CHUNKS = ("chunked_transfer", "hybrid_sync")
+LARGE_FILE_METHODS = ("auto", "direct_copy", "chunked_transfer", "concurrent_chunks")
 _ALIASES = {"concurrent_chunks": "chunked_transfer"}
+# Those that copy the chunks of a large file at the same time.
+_IN_CHUNKS = ("chunked_transfer", "hybrid_sync")
 _FOR_THE_WIRE = ("archive_transfer", "hybrid_sync", "ssh_rsync")
 _PARAMETERS: t.Dict[str, t.Dict[str, t.Any]] = {
     "direct_copy": {"parallel_files": 8},
@@ -86,6 +87,13 @@ def method_of(wanted: str, scope: str) -> t.Dict[str, str]:
         allowed = "it is for two hosts, and both directories are on one; give auto, direct_copy or chunked_transfer"
         raise FileSyncError("method", wanted, allowed)
     return {"chosen": chosen, "reason": "the task says method: %s" % wanted}
+
+
+def is_in_chunks(chosen: str, large_file_method: str) -> bool:
+    """Whether the chunks of a large file are copied at the same time: as the method has it, unless the option says."""
+    if large_file_method == "auto":
+        return chosen in _IN_CHUNKS
+    return _ALIASES.get(large_file_method, large_file_method) == "chunked_transfer"
 
 
 def _choice(chosen: str, reason: str) -> Choice:

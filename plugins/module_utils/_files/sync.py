@@ -26,6 +26,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
         "choices": list(method.METHODS),
         "default": "auto",
     },
+    "large_file_method": {"type": "str", "choices": list(method.LARGE_FILE_METHODS), "default": "auto"},
     "compare": {"type": "str", "choices": ["quick", "checksum"], "default": "quick"},
     "update": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
@@ -118,6 +119,7 @@ def plan(
         there["far"] = far.parameters(params, elsewhere, reach(url) if url is not None else reached or {})
         if chosen["chosen"] == "archive_transfer" and params["compression"] == "auto":
             there["far"]["compression"] = "zstd"
+    in_chunks = method.is_in_chunks(chosen["chosen"], params["large_file_method"])
     return {
         "source": source,
         "destination": destination,
@@ -132,7 +134,7 @@ def plan(
         "follow_symlinks": params["follow_symlinks"],
         "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
         "parallel_files": params["parallel_files"],
-        "parallel_chunks": params["parallel_chunks"] if chosen["chosen"] in method.IN_CHUNKS else 1,
+        "parallel_chunks": params["parallel_chunks"] if in_chunks else 1,
         "resume": params["resume"],
         "sync_frequency": params["sync_frequency"],
         "direct_io": params["direct_io"],

@@ -84,6 +84,13 @@ FIGURES: tuple[Figure, ...] = (
         note="memory_monitoring counts when it is false; there is no limit then",
     ),
     _figure(
+        "buffer of a stream between two hosts",
+        "memory_optimization.streaming.enabled",
+        "memory_optimization.streaming.buffer_size",
+        feeds=("file_sync.stream_buffer_size",),
+        note="enabled counts when it is false; the buffer is the smallest one then",
+    ),
+    _figure(
         "files at once, checksums",
         "go_operations.checksum_calculation.parallel_files",
         "parallel_optimization.parallel_files",

@@ -25,6 +25,7 @@ _EXECUTORS = {True: "auto", False: "python"}
 _OFF = {
     "monitoring.metrics.enabled": 0,
     "memory_optimization.memory_monitoring": "0",
+    "memory_optimization.streaming.enabled": "256KB",
     "network_optimization.tcp_optimization.keep_alive": 0,
     "network_optimization.keep_alive": 0,
     "transfer_methods.server_to_server.compression": "none",

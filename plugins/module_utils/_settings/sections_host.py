@@ -96,11 +96,23 @@ MEMORY_OPTIMIZATION = Section(
             tuple(f"{module}.gc_threshold" for module in _WATCHED),
         ),
         "streaming": Section(
-            "Streams instead of whole contents.",
+            "Contents that are under way between two hosts. They are never held whole.",
             {
-                "enabled": boolean("Work on streams.", True),
-                "buffer_size": size("One buffer of a stream.", "10MB"),
-                "max_buffers": count("Buffers of one stream.", 10, maximum=_WORKERS),
+                "enabled": boolean(
+                    "Have much of them under way; false for as little as possible.",
+                    True,
+                    "file_sync.stream_buffer_size",
+                ),
+                "buffer_size": size(
+                    "Most bytes of one stream.",
+                    "2MB",
+                    "file_sync.stream_buffer_size",
+                    256 * _units.KB,
+                    _units.GB,
+                ),
+                "max_buffers": count(
+                    "Buffers of all streams together.", None, "file_sync.stream_buffers", maximum=_WORKERS
+                ),
             },
         ),
         "caching": Section(

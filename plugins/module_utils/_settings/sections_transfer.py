@@ -155,7 +155,12 @@ TRANSFER_METHODS = Section(
         "large_files": Section(
             "Files above chunk_size.",
             {
-                "method": choice("How a large file is moved.", "chunked_transfer", _LOCAL_METHODS),
+                "method": choice(
+                    "How a large file is moved; auto leaves it to the method of the transfer.",
+                    "auto",
+                    _LOCAL_METHODS,
+                    "file_sync.large_file_method",
+                ),
                 "chunk_size": size("Range of a large file.", None, "file_sync.chunk_size", _LEAST_CHUNK),
                 "parallel_chunks": count(
                     "Ranges of one large file in work at once.", None, "file_sync.parallel_chunks", maximum=_WORKERS

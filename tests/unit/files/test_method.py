@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.migration.assistant.plugins.module_utils._files.method import (
     Thresholds,
     choose_method,
+    is_in_chunks,
     method_of,
 )
 from ansible_collections.migration.assistant.plugins.module_utils._files.preflight import FileSyncError
@@ -97,3 +98,22 @@ def test_method_that_needs_a_wire(wanted: str) -> None:
 
 def test_method_between_two_hosts() -> None:
     assert method_of("auto", "remote")["chosen"] == "hybrid_sync"
+
+
+@pytest.mark.parametrize(
+    ("method", "large_file_method", "in_chunks"),
+    [
+        ("direct_copy", "auto", False),
+        ("archive_transfer", "auto", False),
+        ("chunked_transfer", "auto", True),
+        ("hybrid_sync", "auto", True),
+        ("direct_copy", "chunked_transfer", True),
+        ("archive_transfer", "concurrent_chunks", True),
+        ("hybrid_sync", "direct_copy", False),
+        ("chunked_transfer", "direct_copy", False),
+    ],
+)
+def test_large_files_go_in_chunks_by_the_method_or_as_said(
+    method: str, large_file_method: str, in_chunks: bool
+) -> None:
+    assert is_in_chunks(method, large_file_method) == in_chunks

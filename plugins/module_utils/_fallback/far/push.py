@@ -98,6 +98,7 @@ def _far_job(context: Context) -> Dict[str, Any]:
         "side": "source",
         "name": "the source's host",
         "numeric_ids": far["numeric_ids"],
+        "stream_buffer_size": far["stream_buffer_size"],
         "compression": far["compression"],
         "compression_level": far["compression_level"],
         # An earlier job whose near end was killed needs a moment to find that out.

@@ -16,8 +16,6 @@ from typing import Callable, Deque, Dict, Tuple
 from .frames import DATA, END, PART, QUESTION, SAME, ConnectionLost, Frames, Handler
 from .messages import Message, encode
 
-# How much of one answer may wait to be taken.
-_MOST_WAITING = 4 << 20
 _PATIENCE = 0.2
 
 Check = Callable[[], None]
@@ -26,9 +24,10 @@ Check = Callable[[], None]
 class Answer:
     """What is coming. Who has asked takes all of it, or drops it: until then the answers behind it wait."""
 
-    def __init__(self, frames: Frames, check: Check) -> None:
+    def __init__(self, frames: Frames, check: Check, most_waiting: int) -> None:
         self._frames = frames
         self._check = check
+        self._most_waiting = most_waiting
         self._changed = threading.Condition()
         self._waiting: Deque[Tuple[bytes, bytes]] = collections.deque()
         self._size = 0
@@ -37,7 +36,7 @@ class Answer:
     def put(self, kind: bytes, payload: bytes) -> None:
         """Add what has come; wait while too much of it was not taken."""
         with self._changed:
-            while self._size > _MOST_WAITING and not self._dropped and not self._frames.lost.is_set():
+            while self._size > self._most_waiting and not self._dropped and not self._frames.lost.is_set():
                 self._changed.wait(_PATIENCE)
             if not self._dropped:
                 self._waiting.append((kind, payload))
@@ -67,7 +66,12 @@ class Answer:
 
 
 class Questions:
-    """Asks over one connection, for any thread. ``check`` is called while an answer is waited for."""
+    """Asks over one connection, for any thread. ``check`` is called while an answer is waited for.
+
+    most_waiting: bytes of an answer that have come and wait to be taken, as long as no more come.
+    """
+
+    most_waiting = 2 << 20
 
     def __init__(self, frames: Frames, check: Check) -> None:
         self._frames = frames
@@ -86,7 +90,7 @@ class Questions:
 
     def ask(self, question: Message, flush: bool = True) -> Answer:
         """Ask, at once or with the next question that is."""
-        answer = Answer(self._frames, self._check)
+        answer = Answer(self._frames, self._check, self.most_waiting)
         # In one go: else the answers could come in another order.
         with self._lock:
             self._asked.append(answer)

@@ -74,6 +74,7 @@ def _same_machine(other: str) -> bool:
 def _open(context: Context, questions: Questions, same_machine: bool) -> SourceDirectory:
     parameters = context.parameters
     far = parameters["far"]
+    questions.most_waiting = far["stream_buffer_size"]
     wanted = Wanted(
         parameters["preserve"]["xattrs"],
         not (far["numeric_ids"] or same_machine),
