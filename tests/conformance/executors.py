@@ -118,17 +118,37 @@ def job(operation: str, parameters: t.Mapping[str, t.Any], **options: t.Any) -> 
     return json.dumps(wire).encode("ascii") + b"\n"
 
 
+def restricted(user: int | None, obeys_modes: bool) -> list[str]:
+    """Words before a command that is to run as another user, or without root's right to pass over modes."""
+    # Python 3.8 has no subprocess.run(user=).
+    # That user may read everything, since the Python that runs the tests may lie in root's home.
+    reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    as_user = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *reads]
+    if obeys_modes and os.geteuid() == 0:
+        as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *as_user[1:]]
+    return as_user
+
+
 @contextlib.contextmanager
 def started(
-    executor: Executor, operation: str, parameters: t.Mapping[str, t.Any], **options: t.Any
+    executor: Executor,
+    operation: str,
+    parameters: t.Mapping[str, t.Any],
+    *,
+    prefix: t.Sequence[str] = (),
+    obeys_modes: bool = False,
+    **options: t.Any,
 ) -> t.Iterator[t.Iterator[Event]]:
-    """Run one job, and give its events as they come."""
+    """Run one job, and give its events as they come. *prefix*, *obeys_modes*: as in run."""
     with subprocess.Popen(
-        command(executor), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+        [*prefix, *restricted(None, obeys_modes), *command(executor)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
-            process.stdin.write(job(operation, parameters, **options))
+            process.stdin.write(job(operation, between_hosts(executor, parameters), **options))
             process.stdin.close()
             yield (json.loads(line) for line in process.stdout)
         finally:
@@ -154,15 +174,9 @@ def run(
         parameters = {**parameters, **translated}
     parameters = between_hosts(executor, parameters, engine)
     suicidal = executor == "windows" and "MIGRATION_FAILPOINT" in (env or {})
-    # Python 3.8 has no subprocess.run(user=).
-    # That user may read everything, since the Python that runs the tests may lie in root's home.
-    reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    as_user = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *reads]
-    if obeys_modes and os.geteuid() == 0:
-        as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *as_user[1:]]
     try:
         done = subprocess.run(
-            [*prefix, *as_user, *command(executor, engine)],
+            [*prefix, *restricted(user, obeys_modes), *command(executor, engine)],
             input=job(operation, parameters, **options),
             capture_output=True,
             env=environment(**(WINE_ENVIRONMENT if executor == "windows" else {}), **(env or {})),

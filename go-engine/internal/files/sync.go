@@ -31,6 +31,7 @@ type syncJob struct {
 	flusher    *flusher
 	stopped    atomic.Bool
 	lost       atomic.Bool       // the connection to another host
+	vanished   atomic.Bool       // something of the source
 	notDirect  sync.Once         // tells that a file system has no direct reads and writes
 	explain    func(error) error // words an error of the connection to another host
 
@@ -102,12 +103,13 @@ func (j *syncJob) run() error {
 	session.Meter.SetPhase("links")
 	j.linkGroups()
 	session.Meter.SetPhase("delete")
+	j.checkSource()
 	deleted, err := j.deleteExtras()
 	if deleted {
 		session.Meter.SetPhase("finish")
 		j.makeLateEntries()
 	}
-	if err == nil && j.PartialFailure() == nil {
+	if err == nil && j.PartialFailure() == nil && !j.stopped.Load() {
 		j.removePartials()
 	}
 	j.restoreTouched()
@@ -123,6 +125,21 @@ func (j *syncJob) run() error {
 		return partial
 	}
 	return err
+}
+
+// checkSource ends the job if what was not found in the source was not deleted from it, but with it.
+func (j *syncJob) checkSource() {
+	if j.stopped.Load() || len(j.extras) == 0 && !j.vanished.Load() {
+		return
+	}
+	err := j.roots.source.CheckThere(j.parameters.source)
+	if isLost(err) {
+		j.lost.Store(true)
+		err = j.explain(err)
+	}
+	if err != nil {
+		j.stopBy(err)
+	}
 }
 
 // state tells why the job must end at once, if it must.
@@ -154,6 +171,9 @@ func (j *syncJob) stopBy(err error) {
 func (j *syncJob) entryFailed(path string, err error) {
 	name := display(path)
 	var known *entryError
+	if err == errVanished {
+		j.vanished.Store(true)
+	}
 	switch {
 	case err == nil || err == errStopped:
 	case leftOut(err) != "" && j.parameters.failVanished:

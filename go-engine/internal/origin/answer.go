@@ -20,6 +20,7 @@ type answerer struct {
 	from           *far.Reader
 	to             *far.Writer
 	root           fsys.Directory
+	rootPath       string
 	withAttributes bool
 	names          namer
 	lister         fsys.Lister
@@ -46,6 +47,7 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	if err != nil {
 		return err
 	}
+	a.rootPath = path
 	a.withAttributes = wanted&wantAttributes != 0
 	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
@@ -80,6 +82,8 @@ func (a *answerer) answer() error {
 		err = a.file(question, path)
 	case askCensus:
 		err = a.census()
+	case askThere:
+		err = a.there()
 	default:
 		err = io.ErrUnexpectedEOF
 	}

@@ -20,6 +20,7 @@ const (
 	askDelta  = 'X' // the same, without the blocks that the other end knows
 	askDigest = 'D' // the SHA-256 of a file's first bytes
 	askCensus = 'C' // how much there is in the tree
+	askThere  = 'T' // whether there still is a tree
 )
 
 // What a stream is to tell of each entry, as bits.

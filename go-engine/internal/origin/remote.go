@@ -170,6 +170,25 @@ func (t *Tree) Prefetch(path string) bool {
 	}
 }
 
+// there asks whether there still is a tree, as checkThere tells it here.
+func (t *Tree) there() error {
+	s, err := t.stream()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, send := range []func() error{
+		func() error { return s.to.Byte(askThere) },
+		func() error { return s.to.Text("") },
+		s.to.Flush,
+	} {
+		if err := send(); err != nil {
+			return lost(err)
+		}
+	}
+	return s.answer()
+}
+
 // open gives the listing of a directory, which may have come already.
 func (t *Tree) open(path string) (Directory, error) {
 	t.mutex.Lock()

@@ -135,6 +135,28 @@ func OpenRoot(path string) (fsys.Directory, error) {
 	return opened, nil
 }
 
+// checkThere tells by a Failure that an open root was deleted, or that its path leads nowhere any more: what is no longer
+// found in it must not be taken for what was deleted from it.
+func checkThere(path string, root fsys.Directory) error {
+	var stat fsys.Stat
+	_, err := os.Stat(path)
+	if err == nil {
+		err = root.Stat(&stat)
+	}
+	if fsys.IsNotExist(err) || fsys.IsNotDirectory(err) || err == nil && stat.Links() == 0 {
+		return wire.Fail(wire.SourceChanged, "the source %s vanished during the run", path)
+	}
+	return nil
+}
+
+// there answers whether there still is a tree.
+func (a *answerer) there() error {
+	if err := checkThere(a.rootPath, a.root); err != nil {
+		return sendFailure(a.to, err)
+	}
+	return a.to.Byte(answerGood)
+}
+
 func unableToOpen(path string, err error) error {
 	return wire.Fail(wire.IOError, "unable to open the source %s: %s", path, fsys.Reason(err))
 }

@@ -29,6 +29,14 @@ func (d Directory) Tree() *Tree {
 	return d.far.tree
 }
 
+// CheckThere tells by a Failure that the tree, of which this is the root, has vanished since it was opened by its path.
+func (d Directory) CheckThere(path string) error {
+	if d.far == nil {
+		return checkThere(path, d.local)
+	}
+	return d.far.tree.there()
+}
+
 // Stat reads what the directory is.
 func (d Directory) Stat(stat *fsys.Stat) error {
 	if d.far == nil {

@@ -41,6 +41,8 @@ class Context:
         self.statistics: Dict[str, Any] = {}
         self.changes = 0
         self.first_failure: Optional[Tuple[str, str]] = None
+        # Something was gone from the source when it was to be read.
+        self.vanished = False
         self.emit_error: Optional[BaseException] = None
         # The job as it was given, for one that another host carries out; then its events and figures are told.
         self.job: Dict[str, Any] = {}
@@ -75,6 +77,7 @@ class Context:
         """Begin a further try, in which entries that failed may succeed."""
         with self._lock:
             self.first_failure = None
+            self.vanished = False
             self.meter.again()
 
     def _send(self, event: Event) -> None:

@@ -133,6 +133,11 @@ class Deletions:
     def _note_directory(self, level: _Level) -> None:
         self._doomed.append(Doomed(level.path, level.name, "directory", 0))
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is to be deleted."""
+        return bool(self._doomed)
+
     def carry_out(self, worker: Worker, destination: Optional[int]) -> None:
         """Delete what was collected, unless it is more than the job allows."""
         limit = self._session.max_delete

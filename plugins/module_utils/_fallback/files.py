@@ -194,6 +194,8 @@ class _Synchronization:
         )
         with latecomers:
             latecomers.link(walk.linked)
+        if self._deletions.pending or self._context.vanished:
+            self._roots.source.check_there(self._context.parameters["source"])
         # Who could not read all of the source must not conclude that something is gone from it.
         if self._context.first_failure is not None:
             return

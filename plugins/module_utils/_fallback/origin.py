@@ -65,6 +65,10 @@ class SourceDirectory(abc.ABC):
         """What the directory is."""
 
     @abc.abstractmethod
+    def check_there(self, path: str) -> None:
+        """Raise a JobError if the tree, of which this is the root, has vanished since it was opened by that path."""
+
+    @abc.abstractmethod
     def scan(self) -> ContextManager[Iterator[os.DirEntry[str]]]:
         """All its entries."""
 
@@ -161,6 +165,9 @@ class LocalDirectory(SourceDirectory):
 
     def info(self) -> os.stat_result:
         return os.fstat(self._descriptor)
+
+    def check_there(self, path: str) -> None:
+        tree.check_there(path, self._descriptor)
 
     def scan(self) -> ContextManager[Iterator[os.DirEntry[str]]]:
         return following.scan(self._descriptor, self._follow)

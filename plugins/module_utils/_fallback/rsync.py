@@ -123,6 +123,7 @@ class _Work:
         """One try of the job."""
         with self._destination():
             self._context.meter.phase = "copy"
+            self.report.deletes_later = self._parameters["delete"] and not self._context.dry_run
             if not self._context.dry_run:
                 self._run_shares()
             self._run_whole()
@@ -210,17 +211,18 @@ class _Work:
 
     def _run_whole(self) -> None:
         delete, limit = self._parameters["delete"], self._parameters["max_delete"]
-        deleting = ["--delete-delay"] if delete else []
-        if not delete or limit is None:
-            self._check_end(self._rsync(deleting))
-            return
-        if not self._context.dry_run:
+        if not delete or not self._context.dry_run:
             self._check_end(self._rsync([]))
-        doomed = self._count_doomed()
-        if doomed > limit:
-            message = "%d entries would be deleted; max_delete allows %d" % (doomed, limit)
-            raise JobError("max_delete_exceeded", message)
-        self._check_end(self._rsync(deleting))
+        # rsync itself would delete after what it failed to read was no more than a file.
+        if not delete or self._context.first_failure is not None:
+            return
+        if limit is not None:
+            doomed = self._count_doomed()
+            if doomed > limit:
+                message = "%d entries would be deleted; max_delete allows %d" % (doomed, limit)
+                raise JobError("max_delete_exceeded", message)
+        self.report.deletes_later = False
+        self._check_end(self._rsync(["--delete-delay"]))
 
     def _count_doomed(self) -> int:
         doomed = 0
@@ -350,7 +352,7 @@ class _Work:
         name = self._far["name"]
         if ended.code in (0, _VANISHED, _PARTIAL) and not local:
             self._context.connected = True
-        if ended.code in (0, _VANISHED) or (ended.code == _PARTIAL and self.report.complaints):
+        if ended.code in (0, _VANISHED) or (ended.code == _PARTIAL and self.report.has_complaints):
             return
         if ended.code in _LOST and not _NOT_FOUND.search(ended.last):
             begin = "the connection to %s was lost" if self._context.connected else "unable to reach %s"

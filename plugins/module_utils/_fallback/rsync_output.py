@@ -21,10 +21,13 @@ _LINE = re.compile(rb"([<>ch.*][fdLDS?][^ ]{9}|\*deleting  ) (\d+) (.*)\Z", re.D
 _ESCAPED = re.compile(rb"\\#([0-7]{3})")
 _KINDS = {"f": "file", "d": "directory", "L": "symlink", "D": "device", "S": "fifo"}
 _FAILURE = re.compile(rb'(?:rsync: )?(?:\[\w+\] )?(?P<what>.*?)"(?P<path>.*)"(?P<more>.*)\Z', re.DOTALL)
+_RENAME = re.compile(rb'(?:rsync: )?(?:\[\w+\] )?rename ".*" -> "(?P<path>.*)":', re.DOTALL)
 _NUMBER = re.compile(rb"\((\d+)\)\Z")
 _VANISHED = b"file has vanished: "
 _DANGLING = b"symlink has no referent: "
 _SKIPPED = b"skipping non-regular file "
+_IN_THE_WAY = re.compile(rb"could not make way for .*?: (?P<path>.*)\Z", re.DOTALL)
+IN_THE_WAY = "a directory is in the way; delete: true would replace it"
 
 
 class Line(NamedTuple):
@@ -77,9 +80,12 @@ def parse_complaint(line: bytes) -> Optional[Complaint]:
         return Complaint(Dangling.code, Dangling.message, _quoted(line), None)
     if line.startswith(_SKIPPED):
         return Complaint("special_skipped", "the special file was not copied", _quoted(line), None)
+    in_the_way = _IN_THE_WAY.match(line)
+    if in_the_way is not None:
+        return Complaint("io_error", IN_THE_WAY, _path(in_the_way.group("path")), None)
     if not line.startswith(b"rsync: "):
         return None
-    match = _FAILURE.match(line)
+    match = _RENAME.match(line) or _FAILURE.match(line)
     numbers = _NUMBER.search(line.rstrip())
     number = int(numbers.group(1)) if numbers else None
     words = re.sub(rb"\Arsync: (?:\[\w+\] )?", b"", line).decode("utf-8", "replace").strip()

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import threading
 from typing import Any, Dict, List, Optional, Set, Tuple
@@ -15,7 +17,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from ._context import Context
 from ._errors import ItemError, JobError
 from ._meter import Tally
-from .rsync_output import Complaint, Line, parse_complaint, parse_line
+from .rsync_output import IN_THE_WAY, Complaint, Line, parse_complaint, parse_line
 from .tree import Dangling, Vanished
 
 _NO_SPACE = (28, 122)
@@ -53,6 +55,14 @@ class Report:
         # The destination was made for this job.
         self.root_is_new = False
         self.complaints: Set[Tuple[str, Optional[str]]] = set()
+        # A later run will delete what is in the way of an entry; there was something.
+        self.deletes_later = False
+        self.left_for_later = False
+
+    @property
+    def has_complaints(self) -> bool:
+        """Whether something was said of an entry that explains a run's end."""
+        return bool(self.complaints) or self.left_for_later
 
     def statistics(self) -> Dict[str, int]:
         """Figures of all runs, as every file_sync has them."""
@@ -113,7 +123,7 @@ class Report:
     def _take_statistics(self, line: bytes) -> None:
         match = _NUMBER_OF_FILES.match(line)
         if match is not None:
-            kinds = dict(_KIND_AND_NUMBER.findall(match.group(1)))
+            kinds = dict(_KIND_AND_NUMBER.findall(match.group(1) or b""))
             for kind, name in _TOTALS.items():
                 self._counts[name] = int(kinds.get(kind, b"0"))
             self._counts["specials_total"] += int(kinds.get(b"special", b"0"))
@@ -137,6 +147,9 @@ class Report:
         return [complaint.message]
 
     def _tell(self, complaint: Complaint) -> None:
+        if self.deletes_later and complaint.message == IN_THE_WAY:
+            self.left_for_later = True
+            return
         path = complaint.path
         for side in ("source", "destination"):
             root = self._parameters[side].rstrip("/")
@@ -149,6 +162,15 @@ class Report:
             self.complaints.add(told)
         if complaint.code == "io_error" and path == "." and complaint.number == _MISSING:
             raise JobError("source_missing", "the source %s does not exist" % self._parameters["source"])
+        if complaint.code == "io_error" and path == "." and complaint.message.startswith("change_dir "):
+            why = complaint.message.rpartition("failed: ")[2].rpartition(" (")[0]
+            raise JobError("io_error", "unable to open the source %s: %s" % (self._parameters["source"], why))
+        if path == "." and complaint.number == errno.EROFS:
+            message = "the destination %s cannot be written: %s" % (
+                self._parameters["destination"],
+                os.strerror(errno.EROFS),
+            )
+            raise JobError("destination_unwritable", message)
         if complaint.code == "special_skipped":
             self._counts["skipped"] += 1
         # rsync itself takes a link that leads nowhere for an error, and deletes nothing then.

@@ -128,6 +128,7 @@ def failures_of(
     try:
         yield
     except Vanished as left_out:
+        context.vanished = context.vanished or left_out.code == Vanished.code
         if fail_vanished:
             context.failure(tree.text(path), ItemError(left_out.code, left_out.message))
         else:

@@ -19,7 +19,7 @@ import sys
 from typing import Dict, Iterator, List, Tuple, Union
 
 from . import _platform
-from ._errors import ItemError
+from ._errors import ItemError, JobError
 
 DIRECTORY_FLAGS: int = (
     os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -169,6 +169,18 @@ def create_file(directory: int, name: str, readable: bool, mode: int = 0o600) ->
 
 def replaced(side: str) -> ItemError:
     return ItemError("source_changed", "the %s was replaced by something else during the run" % side)
+
+
+def check_there(path: str, descriptor: int) -> None:
+    """Raise a JobError if an open source was deleted, or its path leads nowhere any more: what is no longer found in it
+    must not be taken for what was deleted from it."""
+    try:
+        os.stat(path)
+        vanished = os.fstat(descriptor).st_nlink == 0
+    except (FileNotFoundError, NotADirectoryError):
+        vanished = True
+    if vanished:
+        raise JobError("source_changed", "the source %s vanished during the run" % text(path))
 
 
 @contextlib.contextmanager

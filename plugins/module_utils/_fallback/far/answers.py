@@ -57,6 +57,7 @@ class Server:
         self._offer = offer
         self._questions: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()
         self._root = -1
+        self._root_path = ""
         self._filters: Optional[Filters] = None
         self._with_xattrs = False
         self._follow = False
@@ -98,7 +99,13 @@ class Server:
             os.close(self._root)
 
     def _answer(self, question: Message) -> None:
-        kinds = {"root": self._answer_root, "list": self._list, "file": self._file, "digest": self._digest}
+        kinds = {
+            "root": self._answer_root,
+            "list": self._list,
+            "file": self._file,
+            "digest": self._digest,
+            "there": self._answer_there,
+        }
         try:
             last = kinds[str(question.get("ask"))](question)
         except ConnectionLost:
@@ -127,6 +134,7 @@ class Server:
         if self._follow and self._offer is not None and not self._offer.follow:
             raise JobError("bad_job", "symbolic links are not followed in this job")
         self._root = open_source(path)
+        self._root_path = path
         self._with_xattrs = bool(question["xattrs"]) and _platform.HAS_XATTRS
         self._namer = Namer(bool(question["names"]))
         self._frames.compress(question["compression"], question["level"])
@@ -138,6 +146,10 @@ class Server:
         self._census = Census(self._root, counted, self._tell_census, in_one, self._follow)
         self._census.__enter__()
         return self._stat(os.fstat(self._root))
+
+    def _answer_there(self, _question: Message) -> Message:
+        tree.check_there(self._root_path, self._root)
+        return {}
 
     def _tell_census(self, items: int, size: int) -> None:
         try:

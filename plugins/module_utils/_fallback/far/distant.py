@@ -59,6 +59,9 @@ class FarDirectory(SourceDirectory):
     def info(self) -> os.stat_result:
         return self._loaded.info
 
+    def check_there(self, path: str) -> None:
+        self._tree.check_there()
+
     def scan(self) -> ContextManager[Iterator[os.DirEntry[str]]]:
         entries = cast("Iterator[os.DirEntry[str]]", iter(list(self._loaded.entries.values())))
         return contextlib.nullcontext(entries)

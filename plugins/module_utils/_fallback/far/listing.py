@@ -125,6 +125,10 @@ class FarTree:
         }
         self.read(self.questions.ask(question).take()[1])
 
+    def check_there(self) -> None:
+        """Raise a JobError if the tree has vanished since it was opened."""
+        self.read(self.questions.ask({"ask": "there"}).take()[1])
+
     def list_ahead(self, paths: Sequence[str]) -> None:
         """Ask for the listings of directories that are about to be entered, as far as there is room."""
         with self._lock:
