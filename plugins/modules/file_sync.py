@@ -206,6 +206,20 @@ options:
     type: str
     choices: [quick, checksum]
     default: quick
+  checksum_algorithm:
+    description:
+      - >-
+        By which checksums O(compare=checksum) and O(verify) compare contents that are on two hosts; each host computes
+        its own. On one host contents are compared themselves, byte by byte. With O(method=ssh_rsync) rsync chooses.
+      - >-
+        V(blake3) is the fastest where the processors have no instructions for V(sha256). V(xxh3), of 128 bits, is
+        faster than both and no cryptographic checksum, it finds damage, and not what somebody made to deceive.
+      - >-
+        The engine has all of them. The Python fallback needs the Python library C(blake3) or C(xxhash) on both hosts
+        for these two; without it the task fails, if it compares contents at all.
+    type: str
+    choices: [sha256, blake3, xxh3]
+    default: sha256
   update:
     description:
       - Leave files alone that are newer in O(destination) than in O(source), whatever they hold, as C(rsync -u) does.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from .executors import FAR_ENGINES, FAR_SIDES, Executor, run, serving
+from .executors import FAR_ENGINES, FAR_FALLBACKS, FAR_SIDES, Executor, environment, run, serving
 from .test_file_sync import CASES, Case, four_ways, make_trees
 from .test_file_sync_killed import anew, build, parameters
 from .trees import rsync_differences, settle, temporaries, write
@@ -60,6 +60,51 @@ def test_every_compression_carries_every_content(executor: Executor, compression
     done = run(executor, "file_sync", {"source": str(source), "destination": str(destination), "far": far})
     assert done.terminal["event"] == "result", done.terminal
     assert rsync_differences(source, destination) == ""
+
+
+@sides
+@pytest.mark.parametrize("algorithm", ["sha256", "blake3", "xxh3"])
+def test_contents_are_compared_by_each_checksum(
+    executor: Executor, algorithm: str, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wanted = {**parameters(*pair), "compare": "checksum", "verify": True, "checksum_algorithm": algorithm}
+    done = run(executor, "file_sync", wanted)
+    assert done.terminal["event"] == "result", done.terminal
+    assert done.statistics["files_verified"] == done.statistics["files_copied"] > 0
+    changed = pair[1] / "large"
+    kept = changed.stat()
+    with changed.open("r+b") as stream:
+        stream.seek(kept.st_size // 2)
+        stream.write(b"spoiled")
+    os.utime(changed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    found = run(executor, "file_sync", wanted)
+    assert [event["path"] for event in found.changes] == ["large"]
+    assert rsync_differences(*pair) == ""
+    assert run(executor, "file_sync", wanted).changes == []
+
+
+@pytest.mark.parametrize("executor", list(FAR_FALLBACKS))
+@pytest.mark.parametrize("lacks", ["here", "there"])
+def test_the_fallback_says_which_library_which_host_lacks(
+    executor: Executor, lacks: str, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    write(tmp_path / "hidden" / "sitecustomize.py", b"import sys\nsys.modules.update(blake3=None, xxhash=None)\n")
+    both = environment()["PYTHONPATH"]
+    poor = os.pathsep.join([str(tmp_path / "hidden"), both])
+    far = {"command": ["env", f"PYTHONPATH={poor if lacks == 'there' else both}", *serving(executor)]}
+    env = {"PYTHONPATH": poor if lacks == "here" else both}
+    host = "this host" if lacks == "here" else f"the {FAR_SIDES[executor]}'s host"
+    for algorithm, library in (("blake3", "blake3"), ("xxh3", "xxhash")):
+        wanted = {**parameters(*pair), "verify": True, "checksum_algorithm": algorithm, "far": far}
+        failed = run(executor, "file_sync", wanted, env=env)
+        assert failed.terminal["code"] == "capability_missing", failed.terminal
+        assert (
+            f"needs the Python library {library} on {host} for the algorithm {algorithm}" in failed.terminal["message"]
+        )
+        assert failed.changes == []
+    # Who compares no contents needs none.
+    done = run(executor, "file_sync", {**wanted, "verify": False}, env=env)
+    assert done.terminal["event"] == "result", done.terminal
 
 
 @sides

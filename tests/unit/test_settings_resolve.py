@@ -80,6 +80,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "stream_buffer_size": "10MB",
         "stream_buffers": 10,
         "ssh_options": {"Compression": "yes", "CompressionLevel": 6},
+        "checksum_algorithm": "sha256",
         "sync_frequency": 1000,
         "direct_io": False,
         "follow_symlinks": False,

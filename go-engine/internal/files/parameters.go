@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/filters"
 	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/wire"
@@ -18,6 +19,7 @@ type syncParameters struct {
 	source         string
 	destination    string
 	checksum       bool
+	algorithm      *digest.Algorithm // of the checksums by which contents on two hosts are compared
 	verify         bool
 	update         bool // files that are newer at the destination stay
 	failVanished   bool // an entry that vanishes is a failure
@@ -50,6 +52,7 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		source:         readPath(object, "source"),
 		destination:    readPath(object, "destination"),
 		checksum:       object.Choice("compare", "quick", "checksum") == "checksum",
+		algorithm:      digest.Named(object.Choice("checksum_algorithm", digest.Names()...)),
 		update:         object.Bool("update", false),
 		verify:         object.Bool("verify", false),
 		failVanished:   object.Choice("on_vanished", "warn", "fail") == "fail",

@@ -114,6 +114,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 		Numeric:     parameters.far.numericIDs || source.isSeenFromHere || !fsys.KeepsOwners,
 		Followed:    parameters.followSymlinks,
 		Compression: parameters.far.compression,
+		Checksums:   parameters.algorithm,
 	})
 	if err != nil {
 		err = source.explain(err)

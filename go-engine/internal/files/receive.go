@@ -241,7 +241,7 @@ func (w *worker) receivePiece(
 	return found, known, file.Stat(&found)
 }
 
-// sameDigest compares a file with its source on another host by the digest of its content.
+// sameDigest compares a file with its source on another host by the checksum of its content.
 func (w *worker) sameDigest(at *place, to fsys.File, source *fsys.Stat) (bool, error) {
 	fetcher, err := w.fetch(at.directory.source.Tree())
 	if err != nil {
@@ -255,7 +255,8 @@ func (w *worker) sameDigest(at *place, to fsys.File, source *fsys.Stat) (bool, e
 		return false, unableToRead("read the source", err)
 	}
 	w.needBuffer()
-	found, err := origin.Digest(to, source.Size(), w.buffer, func(int64) error { return w.job.check() })
+	algorithm := w.job.parameters.algorithm
+	found, err := origin.Digest(to, source.Size(), algorithm, w.buffer, func(int64) error { return w.job.check() })
 	return found == expected, unable("compare the contents", err)
 }
 

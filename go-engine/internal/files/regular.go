@@ -111,7 +111,7 @@ func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
 	return w.sameContent(at, from, to, source)
 }
 
-// sameContent compares two open files. Of one on another host the digest is compared, and it need not be open.
+// sameContent compares two open files. Of one on another host the checksum is compared, and it need not be open.
 func (w *worker) sameContent(at *place, from origin.File, to fsys.File, source *fsys.Stat) (bool, error) {
 	if at.directory.source.Tree() != nil {
 		return w.sameDigest(at, to, source)

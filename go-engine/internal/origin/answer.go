@@ -3,15 +3,16 @@
 package origin
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
 	"io/fs"
 
+	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/failpoint"
 	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/wire"
 )
 
 // answerer serves one stream.
@@ -22,6 +23,7 @@ type answerer struct {
 	root           fsys.Directory
 	rootPath       string
 	withAttributes bool
+	checksums      *digest.Algorithm
 	names          namer
 	lister         fsys.Lister
 	path           string // of directory
@@ -48,12 +50,19 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 		return err
 	}
 	a.rootPath = path
+	checksums, err := a.from.Text(longestName)
+	if err != nil {
+		return err
+	}
 	a.withAttributes = wanted&wantAttributes != 0
 	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
 	followed := wanted&wantTargets != 0
 	a.root, pace, err = s.root(path, followed, far.Compression{Codec: codec, Level: int(level)})
 	a.to = far.NewWriter(stream, pace)
+	if a.checksums = digest.Named(checksums); a.checksums == nil && err == nil {
+		err = wire.Fail(wire.BadJob, "the checksum %s is unknown", checksums)
+	}
 	if err == nil {
 		err = a.to.Byte(answerGood)
 	} else if told := sendFailure(a.to, err); told != nil {
@@ -344,7 +353,7 @@ func (a *answerer) endPart(file fsys.File, sum uint32) error {
 }
 
 func (a *answerer) digest(file fsys.File, size int64) error {
-	sum, failed := Digest(file, size, a.space(), nil)
+	sum, failed := Digest(file, size, a.checksums, a.space(), nil)
 	if failed != nil {
 		return sendFailure(a.to, failed)
 	}
@@ -361,9 +370,9 @@ func (a *answerer) space() []byte {
 	return a.buffer
 }
 
-// Digest gives the SHA-256 of the first size bytes of a file, or of fewer if it has fewer. step may be nil.
-func Digest(file fsys.File, size int64, buffer []byte, step fsys.Step) (string, error) {
-	sum := sha256.New()
+// Digest gives the checksum of the first size bytes of a file, or of fewer if it has fewer. step may be nil.
+func Digest(file fsys.File, size int64, algorithm *digest.Algorithm, buffer []byte, step fsys.Step) (string, error) {
+	sum := algorithm.New()
 	for offset := int64(0); offset < size; {
 		length, err := file.ReadAt(buffer[:min(size-offset, int64(len(buffer)))], offset)
 		if err != nil {
@@ -372,7 +381,7 @@ func Digest(file fsys.File, size int64, buffer []byte, step fsys.Step) (string, 
 		if length == 0 {
 			break
 		}
-		sum.Write(buffer[:length])
+		_, _ = sum.Write(buffer[:length]) // which never fails
 		offset += int64(length)
 		if step != nil {
 			if err := step(int64(length)); err != nil {

@@ -374,7 +374,7 @@ func readFull(from *far.Reader, into []byte) error {
 	return nil
 }
 
-// Digest gives the SHA-256 of the first size bytes of a file on another host.
+// Digest gives the checksum of the first size bytes of a file on another host.
 func (f *Fetcher) Digest(d Directory, name string, size int64) (string, error) {
 	found, path, err := d.entryOf(name)
 	if err != nil {

@@ -18,7 +18,7 @@ const (
 	askList   = 'L' // a directory, by its path
 	askFile   = 'F' // a range of a file
 	askDelta  = 'X' // the same, without the blocks that the other end knows
-	askDigest = 'D' // the SHA-256 of a file's first bytes
+	askDigest = 'D' // the checksum of a file's first bytes
 	askCensus = 'C' // how much there is in the tree
 	askThere  = 'T' // whether there still is a tree
 )

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/far"
 )
 
@@ -54,6 +55,8 @@ type Wanted struct {
 	Followed bool
 	// Compression is how contents come.
 	Compression far.Compression
+	// Checksums are those that are asked for.
+	Checksums *digest.Algorithm
 }
 
 // OpenFar opens the root of a tree on another host. Its error is a Failure, or far.ErrLost.
@@ -122,6 +125,9 @@ func (t *Tree) stream() (*stream, error) {
 	}
 	if err == nil {
 		err = s.to.Int(int64(t.wanted.Compression.Level))
+	}
+	if err == nil {
+		err = s.to.Text(t.wanted.Checksums.Name)
 	}
 	if err != nil {
 		_ = opened.Close()

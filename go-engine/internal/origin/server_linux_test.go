@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/filters"
 	"migration.assistant/engine/internal/fsys"
@@ -29,6 +30,10 @@ func (d direct) Open(far.Kind) (io.ReadWriteCloser, error) {
 }
 
 func (d direct) Connections() int { return 1 }
+
+var plain = Wanted{
+	Attributes: true, Numeric: true, Compression: far.Compression{Codec: "none"}, Checksums: digest.Named("sha256"),
+}
 
 // offered makes a tree with something beside it, and a server that offers the tree without what is hidden.
 func offered(t *testing.T) (server *Server, root string) {
@@ -58,7 +63,8 @@ func offered(t *testing.T) (server *Server, root string) {
 
 func TestLinksAreFollowedOnlyWhereThatIsOffered(t *testing.T) {
 	server, root := offered(t)
-	wanted := Wanted{Numeric: true, Followed: true, Compression: far.Compression{Codec: "none"}}
+	wanted := plain
+	wanted.Followed = true
 	if _, err := OpenFar(direct{server}, root, wanted); err == nil || !strings.Contains(err.Error(), "not followed in this job") {
 		t.Errorf("the other end may follow links: %v", err)
 	}
@@ -66,7 +72,7 @@ func TestLinksAreFollowedOnlyWhereThatIsOffered(t *testing.T) {
 
 func TestNothingButTheOfferIsServed(t *testing.T) {
 	server, root := offered(t)
-	directory, err := OpenFar(direct{server}, root, Wanted{Attributes: true, Numeric: true, Compression: far.Compression{Codec: "none"}})
+	directory, err := OpenFar(direct{server}, root, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,9 +130,39 @@ func askForContent(directory Directory, root, path string) error {
 
 func TestAnotherRootIsRefused(t *testing.T) {
 	server, root := offered(t)
-	_, err := OpenFar(direct{server}, filepath.Dir(root), Wanted{Attributes: true, Numeric: true, Compression: far.Compression{Codec: "none"}})
+	_, err := OpenFar(direct{server}, filepath.Dir(root), plain)
 	var failure *wire.Failure
 	if !errors.As(err, &failure) || failure.Code != wire.BadJob {
 		t.Errorf("the directory above can be opened: %v", err)
+	}
+}
+
+func TestChecksumsAreOfTheKindThatIsWanted(t *testing.T) {
+	server, root := offered(t)
+	for _, algorithm := range digest.Algorithms {
+		wanted := plain
+		wanted.Checksums = algorithm
+		directory, err := OpenFar(direct{server}, root, wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		below, err := directory.OpenDirectory("open")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := below.List(nil); err != nil {
+			t.Fatal(err)
+		}
+		fetcher, err := directory.Tree().Fetcher()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := fetcher.Digest(below, "file", 7)
+		expected := algorithm.New()
+		expected.Write([]byte("content"))
+		if err != nil || found != string(expected.Sum(nil)) {
+			t.Errorf("the %s of a file is %x: %v", algorithm.Name, found, err)
+		}
+		directory.Tree().Close()
 	}
 }

@@ -34,7 +34,7 @@ _FIELDS: Dict[str, Field] = {
 def validate(parameters: Dict[str, Any]) -> Dict[str, Any]:
     checked = read_object(parameters, "parameters", _FIELDS)
     if checked["algorithm"] is None and checked["action"] == "create":
-        checked["algorithm"] = "sha256"
+        checked["algorithm"] = digests.DEFAULT
     return checked
 
 

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 
 from . import _platform
 from ._errors import JobError
@@ -25,13 +25,13 @@ class Algorithm(NamedTuple):
     def is_available(self) -> bool:
         return not self.library or _platform.has_library(self.library)
 
-    def require(self) -> None:
-        """Raise a JobError if this host lacks the library."""
+    def require(self, host: str = "this host") -> None:
+        """Raise a JobError if the host that runs this lacks the library."""
         if not self.is_available():
             raise JobError(
                 "capability_missing",
-                "the Python fallback needs the Python library %s on this host for the algorithm %s; "
-                "install it there, or let the Go engine do the work" % (self.library, self.name),
+                "the Python fallback needs the Python library %s on %s for the algorithm %s; "
+                "install it there, or let the Go engine do the work" % (self.library, host, self.name),
             )
 
     def new(self) -> Any:
@@ -61,6 +61,17 @@ ALGORITHMS: Dict[str, Algorithm] = {
 }
 
 
+# The one that is taken where nobody says which.
+DEFAULT = "sha256"
+
+
 def of_size(size: int) -> List[Algorithm]:
     """The algorithms whose checksums have that many bytes."""
     return [algorithm for algorithm in ALGORITHMS.values() if algorithm.size == size]
+
+
+def of_sync(parameters: Mapping[str, Any]) -> Optional[Algorithm]:
+    """By which a job compares contents on two hosts; None for one that compares none."""
+    if parameters["compare"] == "checksum" or parameters["verify"]:
+        return ALGORITHMS[parameters["checksum_algorithm"]]
+    return None

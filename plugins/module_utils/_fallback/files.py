@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import Any, ContextManager, Dict, Iterator, Tuple
 
-from . import _platform, tree
+from . import _platform, digests, tree
 from ._context import Context
 from ._errors import JobError
 from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, number, optional, read_object, text
@@ -82,6 +82,7 @@ SYNC: Dict[str, Field] = {
     **COMMON,
     "destination": Field(absolute_path, required=True),
     "compare": Field(choice("quick", "checksum"), "quick"),
+    "checksum_algorithm": Field(choice(*digests.ALGORITHMS), digests.DEFAULT),
     "update": Field(boolean, False),
     "verify": Field(boolean, False),
     "on_vanished": Field(choice("warn", "fail"), "warn"),

@@ -33,6 +33,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "auto_adjust_parallelism",
         "bandwidth_limit",
         "buffer_size",
+        "checksum_algorithm",
         "chunk_size",
         "compare",
         "compression",

@@ -58,7 +58,9 @@ GO_OPERATIONS = Section(
         "checksum_calculation": Section(
             "Checksums of files.",
             {
-                "algorithm": choice("Kind of checksum.", "sha256", ("sha256", "blake3", "xxh3")),
+                "algorithm": choice(
+                    "Kind of checksum.", "sha256", ("sha256", "blake3", "xxh3"), "file_sync.checksum_algorithm"
+                ),
                 "parallel_files": count("Files in work at once.", None, maximum=_WORKERS),
                 "memory_limit": size("Most memory for it."),
             },

@@ -22,6 +22,7 @@ from .._errors import ItemError, JobError
 from ..census import Census
 from ..compare import MOST_AT_ONCE
 from ..copy import data_ranges, is_sparse
+from ..digests import ALGORITHMS, DEFAULT, Algorithm
 from ..filters import Filters, check_filter
 from ..roots import open_source
 from ..tree import Route, join, text
@@ -60,6 +61,7 @@ class Server:
         self._root_path = ""
         self._filters: Optional[Filters] = None
         self._with_xattrs = False
+        self._checksums = ALGORITHMS[DEFAULT]
         self._follow = False
         self._privileged = _platform.effective_user() == 0
         self._namer = Namer(wanted=False)
@@ -133,6 +135,9 @@ class Server:
         self._follow = bool(question["follow"])
         if self._follow and self._offer is not None and not self._offer.follow:
             raise JobError("bad_job", "symbolic links are not followed in this job")
+        if question.get("checksums") is not None:
+            self._checksums = ALGORITHMS[question["checksums"]]
+            self._checksums.require("the source's host")
         self._root = open_source(path)
         self._root_path = path
         self._with_xattrs = bool(question["xattrs"]) and _platform.HAS_XATTRS
@@ -306,7 +311,7 @@ class Server:
     def _digest(self, question: Message) -> Message:
         descriptor, _info = self._open(question)
         try:
-            digest = digest_of(descriptor, question["size"])
+            digest = digest_of(descriptor, question["size"], self._checksums)
             return {**self._stat(os.fstat(descriptor)), "digest": digest}
         finally:
             os.close(descriptor)
@@ -317,9 +322,9 @@ def block_digest(block: bytes) -> bytes:
     return hashlib.blake2b(block, digest_size=DIGEST).digest()
 
 
-def digest_of(descriptor: int, size: int, check: Callable[[], None] = lambda: None) -> str:
-    """The SHA-256 of the first ``size`` bytes of an open file, or of fewer if it has fewer."""
-    digest = hashlib.sha256()
+def digest_of(descriptor: int, size: int, algorithm: Algorithm, check: Callable[[], None] = lambda: None) -> str:
+    """The checksum of the first ``size`` bytes of an open file, or of fewer if it has fewer."""
+    digest = algorithm.new()
     position = 0
     while position < size:
         data = os.pread(descriptor, min(size - position, MOST_AT_ONCE), position)
@@ -328,4 +333,4 @@ def digest_of(descriptor: int, size: int, check: Callable[[], None] = lambda: No
         check()
         digest.update(data)
         position += len(data)
-    return digest.hexdigest()
+    return str(digest.digest().hex())

@@ -77,7 +77,7 @@ class FarFile(SourceFile):
     def same_content(self, target: int, size: int, check: Callable[[], None]) -> bool:
         question = {"ask": "digest", "path": text(self._path), "identity": self._identity, "size": size}
         answer = self._tree.questions.ask(question)
-        here = digest_of(target, size, check)
+        here = digest_of(target, size, self._tree.checksums, check)
         message = self._tree.read(answer.take()[1])
         ends = self._tree.stat(message).st_size == os.fstat(target).st_size == size
         return ends and message.get("digest") == here

@@ -15,6 +15,7 @@ import stat
 import threading
 from typing import Any, Dict, Optional, Sequence, cast
 
+from ..digests import ALGORITHMS, DEFAULT
 from ..tree import from_text, text
 from ..xattrs import Xattrs, for_user
 from .frames import PART, ConnectionLost
@@ -29,14 +30,17 @@ _ENTRIES_AHEAD = 2000
 
 class Wanted:
     """What is wanted of a tree: extended attributes, names of owners, symbolic links as what they lead to, how blocks
-    are compressed."""
+    are compressed, checksums of which kind (None for none)."""
 
-    def __init__(self, xattrs: bool, names: bool, follow: bool, compression: str, level: int) -> None:
+    def __init__(
+        self, xattrs: bool, names: bool, follow: bool, compression: str, level: int, checksums: Optional[str]
+    ) -> None:
         self.xattrs = xattrs
         self.names = names
         self.follow = follow
         self.compression = compression
         self.level = level
+        self.checksums = checksums
 
 
 class FarEntry:
@@ -80,6 +84,7 @@ class FarTree:
     def __init__(self, questions: Questions, wanted: Wanted) -> None:
         self.questions = questions
         self._wanted = wanted
+        self.checksums = ALGORITHMS[wanted.checksums or DEFAULT]
         self._owners = Owners()
         self._lock = threading.Lock()
         self._ahead: Dict[str, Answer] = {}
@@ -120,6 +125,7 @@ class FarTree:
             "follow": self._wanted.follow,
             "compression": self._wanted.compression,
             "level": self._wanted.level,
+            "checksums": self._wanted.checksums,
             "filters": rules,
             "one_file_system": one_file_system,
         }

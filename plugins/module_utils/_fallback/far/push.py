@@ -14,6 +14,7 @@ import queue
 import threading
 from typing import Any, Dict, Optional
 
+from .. import digests
 from .._context import Context, Event
 from .._errors import JobError
 from ..filters import Filters
@@ -29,6 +30,9 @@ _PATIENCE = 0.2
 
 def push(context: Context) -> None:
     """Let the other end do the job. Raises what it failed by."""
+    algorithm = digests.of_sync(context.parameters)
+    if algorithm is not None:
+        algorithm.require()
     context.elsewhere = True
     with Link(context, "job") as link:
         context.connected = True

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict, Iterator, Optional, Tuple
 
+from .. import digests
 from .._context import Context
 from .._validate import bad_job
 from ..origin import SourceDirectory
@@ -75,12 +76,16 @@ def _open(context: Context, questions: Questions, same_machine: bool) -> SourceD
     parameters = context.parameters
     far = parameters["far"]
     questions.most_waiting = far["stream_buffer_size"]
+    algorithm = digests.of_sync(parameters)
+    if algorithm is not None:
+        algorithm.require("this host" if far["command"] else "the destination's host")
     wanted = Wanted(
         parameters["preserve"]["xattrs"],
         not (far["numeric_ids"] or same_machine),
         parameters["follow_symlinks"],
         far["compression"],
         far["compression_level"],
+        algorithm and algorithm.name,
     )
     tree = FarTree(questions, wanted)
     tree.open(parameters["source"], parameters["filters"], parameters["one_file_system"])
