@@ -43,8 +43,10 @@ class ActionModule(JobActionBase):
             "fallback": host.command(payload.command(interpreter)),
             "ssh": host.ssh,
             "shell": host.shell(),
+            "asked_by": host.asked_by,
         }
         self._added["_far_password"] = host.password
+        self._added["_far_login_password"] = host.login_password
 
     def _find_engine(self) -> tuple[str | None, str | None, str]:
         """The command that starts the engine on the host, if it can have one, the file that is sent to it first, and

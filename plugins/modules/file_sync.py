@@ -82,8 +82,12 @@ options:
       - Where the two sides are.
       - V(host) sees both from the managed host; either may be a C(ssh://) URL.
       - V(push) copies from the controller to the managed host, V(pull) from the managed host to the controller, with
-        the play's own ssh settings (user, port, key, arguments, jump hosts) and its C(become). The login must be by
-        key. Where the managed host is the controller itself (C(connection=local)) they mean V(host).
+        the play's own ssh settings (user, port, key or password, arguments, jump hosts) and its C(become). Where the
+        managed host is the controller itself (C(connection=local)) they mean V(host).
+      - >-
+        A login by password (C(ansible_password), C(--ask-pass)) needs OpenSSH 8.5 or later on the controller. The
+        password is given once for each connection, and to that host only: hosts on the way are logged in to by key. A
+        login that is refused, or asks for more than that, fails the task at once.
     type: str
     choices: [host, push, pull]
     default: host
@@ -167,7 +171,24 @@ options:
         processor has instructions for AES, since it takes a third of the time of ssh's first choice.
     type: dict
     default: {}
+  connection_pooling:
+    description:
+      - >-
+        Keep the ssh connections between two hosts for a following task with the same connection settings, which then
+        need not log in anew. They end 60 seconds after their last use, each a process of ssh that outlives the task.
+      - >-
+        So long a key or a password that is withdrawn, or given wrongly, still opens that host for the user who runs
+        the task, and for nobody else. C(ssh -O exit) with its C(ControlPath) ends one at once; they are in
+        C(migration-assistant/ssh) of C($XDG_RUNTIME_DIR), or in C(/tmp/migration-assistant-UID/ssh).
+      - Each is used by one task at a time.
+      - A connection that turns out to be lost or not to answer is replaced by a new one.
+      - O(ssh_options) with C(ControlPath) or C(ControlMaster) of its own takes its place.
+    type: bool
+    default: false
   _far_password:
+    description: What the action plugin asks its connection for. Not to be given in a task.
+    type: str
+  _far_login_password:
     description: What the action plugin asks its connection for. Not to be given in a task.
     type: str
   method:
@@ -554,13 +575,14 @@ def work(run: _job_module.Run) -> None:
 
 def managed_host(run: _job_module.Run, told: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """The managed host, with the same executor as this one. told: what the action plugin has found out."""
+    common = {name: told[name] for name in ("name", "asked_by")}
     if run.params["method"] == "ssh_rsync":
-        return {name: told[name] for name in ("name", "ssh", "shell")}
+        return {**common, "ssh": told["ssh"], "shell": told["shell"]}
     if run.choice.used == "go" and told["engine"] is None:
         run.fall_back("the host %s has no engine: %s" % (told["name"], told["reason"]))
     if run.choice.used == "go":
-        return {"command": told["engine"], "name": told["name"], "prelude": told["prelude"]}
-    return {"command": told["fallback"], "name": told["name"], "prelude": prelude(run, payload.payload())}
+        return {**common, "command": told["engine"], "prelude": told["prelude"]}
+    return {**common, "command": told["fallback"], "prelude": prelude(run, payload.payload())}
 
 
 def reach(run: _job_module.Run, url: far.Url) -> t.Dict[str, t.Any]:
@@ -571,7 +593,8 @@ def reach(run: _job_module.Run, url: far.Url) -> t.Dict[str, t.Any]:
     ssh += [*elsewhere.fast_ciphers(ssh, host), host]
     if run.choice.used == "go":
         try:
-            command, sent = elsewhere.find(ssh, run.choice.path or "", bring=not run.check_mode)
+            kept = far.pool(run.params, ssh)
+            command, sent = elsewhere.find(ssh, run.choice.path or "", bring=not run.check_mode, kept=kept)
             return {"command": [*ssh, command], "name": url.host, "prelude": prelude(run, sent)}
         except elsewhere.NoEngine as exc:
             run.fall_back("the host %s has no engine: %s" % (url.host, exc))

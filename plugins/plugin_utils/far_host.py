@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shlex
+import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.connection import ConnectionBase
 
-from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere
+from ansible_collections.migration.assistant.plugins.module_utils._executor import elsewhere, ssh_login
 
 
 def check(connection: ConnectionBase) -> None:
@@ -21,10 +22,9 @@ def check(connection: ConnectionBase) -> None:
         raise AnsibleActionFail(
             f"direction: push and pull go by ssh; the connection to this host is {connection.transport}"
         )
-    if connection.get_option("password"):
+    if _option(connection, "pkcs11_provider"):
         raise AnsibleActionFail(
-            "direction: push and pull need a login by key, since several connections are opened at once; "
-            "this host's inventory has a password (ansible_password)"
+            "direction: push and pull cannot log in by a token (pkcs11_provider); give a key or a password"
         )
 
 
@@ -38,6 +38,9 @@ class Host:
         self.password: str | None = None
         if connection.become is not None:
             self.password = connection.become.get_option("become_pass", playcontext=None) or None
+        # By which ssh gets in, if a key does not do, and what its question for that has in it.
+        self.login_password = _login_password(connection)
+        self.asked_by: str | None = _option(connection, "sshpass_prompt") or None
         # The words to which a command for the host is added.
         self.ssh = _ssh(connection)
 
@@ -62,9 +65,25 @@ class Host:
         return wrapped[: -len(script)].rstrip() if not self.password and wrapped.endswith(script) else None
 
 
+def _option(connection: ConnectionBase, name: str) -> t.Any:
+    """An option that not every version of the plugin has."""
+    try:
+        return connection.get_option(name)
+    except KeyError:
+        return None
+
+
+def _login_password(connection: ConnectionBase) -> str | None:
+    if _option(connection, "password_mechanism") == "disable":
+        return None
+    # The play's context has what --ask-pass asked for.
+    return connection.get_option("password") or getattr(connection._play_context, "password", None) or None
+
+
 def _ssh(connection: ConnectionBase) -> list[str]:
     option = connection.get_option
     words = [option("ssh_executable") or "ssh"]
+    words += ssh_login.ASKING if _login_password(connection) else ()
     words += [*elsewhere.PLAIN_SSH, "-o", "ControlMaster=no", "-o", "ControlPath=none"]
     words += shlex.split(option("ssh_args") or "")
     if option("host_key_checking") is False:

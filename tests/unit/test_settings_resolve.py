@@ -72,6 +72,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "buffer_size": "64KB",
         "bandwidth_limit": "50MB/s",
         "max_connections": 8,
+        "connection_pooling": True,
         "connect_timeout": 30,
         "read_timeout": 300,
         "keep_alive_interval": 60,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/files"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/runner"
@@ -49,7 +50,18 @@ func main() {
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
+		if address := os.Getenv(far.AskpassVariable); address != "" {
+			askpass(address)
+			return
+		}
 		fmt.Fprintf(os.Stderr, "unknown command %q\n%s", os.Args[1], usage)
 		os.Exit(2)
+	}
+}
+
+// askpass answers a question of the ssh that an engine has started, in its stead.
+func askpass(address string) {
+	if far.Askpass(address, os.Args[1], os.Stdout) != nil {
+		os.Exit(1)
 	}
 }

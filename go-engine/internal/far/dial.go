@@ -28,6 +28,10 @@ type Options struct {
 	Command []string
 	// Password is sent before everything else, for what asks for one on the way; empty for none.
 	Password string
+	// Login is the password by which ssh gets in; nil where it needs none.
+	Login *Login
+	// Pool is where connections are kept for a following job; nil where they end with this one.
+	Pool *Pool
 	// Prelude is a file that is sent after that, for a host that gets its engine by the connection; empty for none.
 	Prelude string
 	// Connections is how many there are at most.
@@ -118,9 +122,23 @@ func (h *Host) Reason() string {
 	return ""
 }
 
-// connect starts the command once more.
+// connect starts the command once more, by a connection that was kept if there is one.
 func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, error) {
-	link, err := startLink(h.options.Command)
+	slot := h.options.Pool.take()
+	answer, err := h.connectBy(ctx, slot, role, meeting)
+	if err != nil && slot != nil && slot.kept && ctx.Err() == nil {
+		slot.discard(h.options.Command[0])
+		answer, err = h.connectBy(ctx, slot, role, meeting)
+	}
+	if err != nil {
+		slot.release()
+	}
+	return answer, err
+}
+
+// connectBy connects by a slot, which is the connection's for as long as that lasts; not so if it fails.
+func (h *Host) connectBy(ctx context.Context, slot *slot, role, meeting string) (greeting, error) {
+	link, err := startLink(slot.words(h.options.Command), h.options.Login)
 	if err != nil {
 		return greeting{}, err
 	}
@@ -134,7 +152,9 @@ func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, err
 		h.links = append(h.links, link)
 	}
 	h.mutex.Unlock()
-	answer, err := link.greet(ctx, h.options, greeting{
+	options := h.options
+	options.Timeout = slot.patience(options.Timeout)
+	answer, err := link.greet(ctx, options, greeting{
 		Version: h.version, Role: role, Meeting: meeting, Silence: h.options.Silence.Seconds(), Window: h.options.Window,
 	})
 	if err == nil {
@@ -144,6 +164,10 @@ func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, err
 		link.end()
 		return answer, err
 	}
+	go func() {
+		<-link.ended
+		slot.release()
+	}()
 	return answer, nil
 }
 
@@ -153,15 +177,26 @@ type link struct {
 	input   io.WriteCloser
 	output  *bufio.Reader
 	errors  tail
+	login   *attempt
 	ended   chan struct{}
 	closing sync.Once
 	greeted atomic.Bool
 }
 
-func startLink(command []string) (*link, error) {
-	l := &link{command: exec.Command(command[0], command[1:]...), ended: make(chan struct{})}
+// stderrPatience is how long the command's standard error may outlast it: a process of ssh that keeps the connection for
+// a following job may hold it open.
+const stderrPatience = time.Second
+
+func startLink(command []string, login *Login) (*link, error) {
+	asked, err := login.begin()
+	if err != nil {
+		return nil, err
+	}
+	l := &link{command: exec.Command(command[0], command[1:]...), ended: make(chan struct{}), login: asked}
 	detach(l.command)
+	l.command.Env = asked.environment()
 	l.command.Stderr = &l.errors
+	l.command.WaitDelay = stderrPatience
 	input, err := l.command.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -176,11 +211,14 @@ func startLink(command []string) (*link, error) {
 	if err := l.command.Start(); err != nil {
 		_ = output.Close()
 		_ = write.Close()
+		asked.close()
 		return nil, fmt.Errorf("unable to start %s: %w", command[0], plain(err))
 	}
 	_ = write.Close()
+	asked.serve(l.command.Process)
 	go func() {
 		_ = l.command.Wait()
+		asked.close()
 		close(l.ended)
 	}()
 	return l, nil
@@ -260,7 +298,11 @@ func (l *link) sendPrelude(path string) error {
 // explain words why the command ended without an answer.
 func (l *link) explain() error {
 	<-l.ended
-	if said := l.errors.lastLine(); said != "" {
+	said := l.errors.lastLine()
+	if err := l.login.explain(said); err != nil {
+		return err
+	}
+	if said != "" {
 		return errors.New(said)
 	}
 	return fmt.Errorf("%s ended with code %d and without a word", l.command.Path, l.command.ProcessState.ExitCode())

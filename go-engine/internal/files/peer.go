@@ -57,6 +57,8 @@ func readFarParameters(parameters *wire.Object) farParameters {
 	if patience := asDuration("read_timeout"); patience > 0 && read.options.KeepAlive > 0 {
 		read.options.Silence = patience + read.options.KeepAlive
 	}
+	read.options.Login = readLogin(object)
+	read.options.Pool = readPool(object)
 	for _, word := range object.Paths("command") {
 		read.options.Command = append(read.options.Command, string(word))
 	}
@@ -75,6 +77,36 @@ func (p *farParameters) window(streams int) int64 {
 		return p.buffer
 	}
 	return max(min(p.buffer*p.buffers/int64(streams), p.buffer), smallestWindow)
+}
+
+// readLogin gives the password by which ssh gets in, nil if there is none.
+func readLogin(parameters *wire.Object) *far.Login {
+	if !parameters.Has("login") {
+		return nil
+	}
+	object := parameters.Object("login")
+	login := &far.Login{
+		Password: string(object.RequiredPath("password")),
+		Name:     string(object.RequiredPath("name")),
+		Word:     string(object.Path("word", "assword")),
+	}
+	for _, start := range object.Paths("starts") {
+		login.Starts = append(login.Starts, string(start))
+	}
+	return login
+}
+
+// readPool gives the place where connections are kept for a following job, nil if there is none.
+func readPool(parameters *wire.Object) *far.Pool {
+	if !parameters.Has("pool") {
+		return nil
+	}
+	object := parameters.Object("pool")
+	return &far.Pool{
+		Directory: string(object.RequiredPath("directory")),
+		Key:       string(object.RequiredPath("key")),
+		Idle:      int(object.Integer("idle", 60, 1, 3600)),
+	}
 }
 
 // openedSource is the root of the source, on this host or another.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/wire"
 )
@@ -49,10 +50,10 @@ func withRetries(
 }
 
 // wasLost tells whether a job ended since its connection, which had been made once, was lost or cannot be made anew. One
-// that never came about is an error of the job.
+// that never came about is an error of the job, and a login that was refused must not be tried again.
 func (p *farParameters) wasLost(ctx context.Context, err error) bool {
 	var failure *wire.Failure
-	return p.connected && ctx.Err() == nil && errors.As(err, &failure) && failure.Code == wire.Unreachable
+	return p.connected && ctx.Err() == nil && !far.IsRefusal(err) && errors.As(err, &failure) && failure.Code == wire.Unreachable
 }
 
 // addEarlier adds what earlier tries did. Of what there is, the last try tells alone; what an earlier one copied was

@@ -13,8 +13,10 @@ import hashlib
 import re
 import shlex
 import subprocess
+import tempfile
 import typing as t
 
+from .._fallback.far import pool
 from . import cache
 from .selection import host_platform, platform_name
 
@@ -115,12 +117,26 @@ def fast_ciphers(ssh: t.Sequence[str], host: str) -> t.List[str]:
     return ["-o", "Ciphers=%s" % ",".join(fast + [name for name in names if name not in fast])]
 
 
-def find(ssh: t.Sequence[str], engine: str, bring: bool) -> t.Tuple[str, t.Optional[bytes]]:
+def find(
+    ssh: t.Sequence[str], engine: str, bring: bool, kept: t.Optional[t.Dict[str, t.Any]] = None
+) -> t.Tuple[str, t.Optional[bytes]]:
     """The command that starts the engine of this host on another one, and what must be sent to it first, if anything.
 
     ssh: the words to which a command for the other host is added. engine: path of the engine of this host. bring:
-    whether a missing engine may be installed there; otherwise it is only held in memory. Raises Unreachable.
+    whether a missing engine may be installed there; otherwise it is only held in memory. kept: where connections are
+    kept, as the job is told. Raises Unreachable.
     """
+    slot = pool.take(kept)
+    if slot is None:
+        return _find(ssh, engine, bring)
+    try:
+        slot.prove(ssh[:-1], ssh[-1])
+        return _find([ssh[0], *slot.words(), *ssh[1:]], engine, bring)
+    finally:
+        slot.release()
+
+
+def _find(ssh: t.Sequence[str], engine: str, bring: bool) -> t.Tuple[str, t.Optional[bytes]]:
     with open(engine, "rb") as stream:
         content = stream.read()
     sha256 = hashlib.sha256(content).hexdigest()
@@ -142,15 +158,20 @@ def find(ssh: t.Sequence[str], engine: str, bring: bool) -> t.Tuple[str, t.Optio
 
 def _ask(ssh: t.Sequence[str], script: str, sent: bytes = b"") -> t.Dict[str, str]:
     """Run a script on the other host; give the lines that it answers, by their first words."""
-    done = subprocess.run(  # pylint: disable=ansible-bad-function
-        [*ssh, "sh -c %s" % shlex.quote(script)],
-        input=sent,
-        capture_output=True,
-        check=False,
-    )
+    # Not by a pipe: a process of ssh that keeps the connection for the job may hold standard error open.
+    with tempfile.TemporaryFile() as errors:
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            [*ssh, "sh -c %s" % shlex.quote(script)],
+            input=sent,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            check=False,
+        )
+        errors.seek(0)
+        complaints = errors.read().decode("utf-8", "replace")
     answers = (line.partition(" ") for line in done.stdout.decode("utf-8", "surrogateescape").splitlines())
     said = {word: rest for word, _space, rest in answers if word in ("engine", "platform")}
     if "platform" not in said and "engine" not in said:
-        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in complaints.splitlines() if line.strip()]
         raise Unreachable(lines[-1].strip() if lines else "ssh ended with code %d and without a word" % done.returncode)
     return said

@@ -18,6 +18,7 @@ from .adjust import Adjusting
 from .census import Census
 from .deletions import Deletions
 from .directories import Directory
+from .far import login, pool
 from .far.push import push
 from .far.retry import with_retries
 from .far.source import far_source
@@ -45,6 +46,8 @@ _FAR: Dict[str, Field] = {
     "name": Field(text(), "the other host"),
     "command": Field(list_of(text()), ()),
     "password": Field(text(), ""),
+    "login": login.FIELD,
+    "pool": pool.FIELD,
     "prelude": Field(text(), ""),
     "connections": Field(integer(1, 64), 4),
     "connect_timeout": Field(number(), 0),

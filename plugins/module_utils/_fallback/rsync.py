@@ -20,12 +20,14 @@ import shlex
 import shutil
 import subprocess
 import threading
+import time
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import tree
 from ._context import Context
 from ._errors import ItemError, JobError
 from ._validate import Field, boolean, choice, integer, list_of, nested, number, read_object, text
+from .far import login, pool
 from .far.retry import with_retries
 from .files import SYNC
 from .roots import Destination
@@ -43,6 +45,7 @@ _SHARES = 8
 _DEEPEST = 3
 _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
 _TAIL = 20
+_STDERR_PATIENCE = 1.0
 
 
 _FAR: Dict[str, Field] = {
@@ -50,6 +53,8 @@ _FAR: Dict[str, Field] = {
     "name": Field(text(), required=True),
     "ssh": Field(list_of(text()), required=True),
     "host": Field(text(minimum=1), required=True),
+    "login": login.FIELD,
+    "pool": pool.FIELD,
     "rsync": Field(text(minimum=1), "rsync"),
     "connections": Field(integer(1, 64), 4),
     "read_timeout": Field(number(), 0),
@@ -292,7 +297,7 @@ class _Work:
                 words.append("--compress-level=%d" % far["compression_level"])
         words += limits_first
         words += ["--filter=" + rule for rule in parameters["rules"]]
-        return [*words, "--rsh=" + shlex.join(far["ssh"]), "--rsync-path=" + far["rsync"]]
+        return [*words, "--rsync-path=" + far["rsync"]]
 
     def _place(self, side: str) -> str:
         path: str = self._parameters[side].rstrip("/") + "/"
@@ -302,24 +307,48 @@ class _Work:
         return "%s:%s" % ("[%s]" % host if ":" in host else host, path)
 
     def _run_command(self, command: Sequence[str], listed: bytes, take: Callable[[bytes], None]) -> _Ended:
-        """Run rsync, and give each line of its standard output."""
+        """Run rsync over a connection of its own, and give each line of its standard output."""
+        far = self._far
+        slot = pool.take(far["pool"])
+        try:
+            ssh = list(far["ssh"])
+            if slot is not None:
+                slot.prove(ssh, far["host"])
+                ssh[1:1] = slot.words()
+            with login.login_of(far["login"]) as answers:
+                words = [command[0], "--rsh=" + shlex.join(ssh), *command[1:]]
+                ended = self._run_process(words, answers, listed, take)
+                if answers is not None and ended.code != 0:
+                    answers.explain(far["name"], ended.last)
+                return ended
+        finally:
+            if slot is not None:
+                slot.release()
+
+    def _run_process(
+        self, command: Sequence[str], answers: Optional[login.Login], listed: bytes, take: Callable[[bytes], None]
+    ) -> _Ended:
+        environment = os.environ if answers is None else answers.environment()
         try:
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
                 [os.fsencode(tree.from_text(word)) for word in command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**environment, "LC_ALL": "C"},
                 start_new_session=True,
             )
         except OSError as error:
             raise JobError("io_error", "unable to start rsync: %s" % (error.strerror or error)) from error
+        if answers is not None:
+            answers.serve(process.pid)
         lines: queue.Queue[Optional[Tuple[bool, bytes]]] = queue.Queue(10_000)
         readers = [
             threading.Thread(target=_read_lines, args=(stream, is_error, lines), name="rsync lines", daemon=True)
             for stream, is_error in ((process.stdout, False), (process.stderr, True))
         ]
         last: List[str] = []
+        ended = None
         try:
             for reader in readers:
                 reader.start()
@@ -330,6 +359,11 @@ class _Work:
                 try:
                     item = lines.get(timeout=0.2)
                 except queue.Empty:
+                    # A process of ssh that keeps the connection for a following job may hold standard error open.
+                    if process.poll() is not None and ended is None:
+                        ended = time.monotonic()
+                    if ended is not None and time.monotonic() - ended > _STDERR_PATIENCE:
+                        break
                     continue
                 if item is None:
                     open_streams -= 1

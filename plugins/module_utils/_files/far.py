@@ -14,7 +14,7 @@ import typing as t
 from urllib.parse import unquote, urlsplit
 
 from .. import _units
-from .._executor import elsewhere
+from .._executor import elsewhere, ssh_login
 from .preflight import FileSyncError
 
 ARGUMENT_SPEC: t.Dict[str, t.Any] = {
@@ -34,8 +34,11 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "retries": {"type": "int", "default": 5},
     "numeric_ids": {"type": "bool", "default": False},
     "ssh_options": {"type": "dict", "default": {}},
-    # What the action plugin asks its connection for; not an option of the user.
+    "connection_pooling": {"type": "bool", "default": False},
+    # What the action plugin asks its connection for; not options of the user: the password that the way to another
+    # user on the host may ask for, and the one by which ssh gets in.
     "_far_password": {"type": "str", "no_log": True},
+    "_far_login_password": {"type": "str", "no_log": True},
 }
 
 _MOST_CONNECTIONS = 64
@@ -95,7 +98,8 @@ def side(params: t.Mapping[str, t.Any]) -> t.Optional[str]:
 
 
 def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
-    """The job's parameters for the side that is elsewhere. reached: command, name and prelude of its host."""
+    """The job's parameters for the side that is elsewhere. reached: command, name and prelude of its host, and what a
+    question for its password has in it."""
     command = list(reached["command"])
     if params["direction"] != "host":  # a URL's command has them already
         command[1:1] = connection_words(params)
@@ -119,7 +123,34 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
         made["prelude"] = reached["prelude"]
     if params["_far_password"]:
         made["password"] = params["_far_password"]
+    return {**made, **_connecting(params, command[:-1], reached)}
+
+
+def _connecting(
+    params: t.Mapping[str, t.Any], ssh: t.Sequence[str], reached: t.Mapping[str, t.Any]
+) -> t.Dict[str, t.Any]:
+    """How ssh, whose words end with the host, gets in, if that is not by a key and anew each time."""
+    made = {}
+    if params["direction"] != "host" and params["_far_login_password"]:
+        try:
+            made["login"] = ssh_login.by_password(ssh, params["_far_login_password"], reached.get("asked_by"))
+        except ssh_login.Unavailable as exc:
+            raise FileSyncError("", None, str(exc)) from exc
+    kept = pool(params, ssh)
+    if kept is not None:
+        made["pool"] = kept
     return made
+
+
+def pool(params: t.Mapping[str, t.Any], ssh: t.Sequence[str]) -> t.Optional[t.Dict[str, t.Any]]:
+    """Where connections are kept; None where they are not, or where the task says so itself. Raises FileSyncError."""
+    own = {str(name).lower() for name in params["ssh_options"] or {}} & {"controlpath", "controlmaster"}
+    if not params["connection_pooling"] or own:
+        return None
+    try:
+        return ssh_login.pool(ssh)
+    except ssh_login.Unavailable as exc:
+        raise FileSyncError("connection_pooling", True, "there is no place for connections: %s" % exc) from exc
 
 
 def rsync_parameters(
@@ -147,6 +178,7 @@ def rsync_parameters(
         "numeric_ids": params["numeric_ids"],
         "compression": _codec_of_rsync(params["compression"]),
         "compression_level": _level(params["compression"], params["compression_level"]),
+        **_connecting(params, [*ssh, host], reached),
     }
 
 

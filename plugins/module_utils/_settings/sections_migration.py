@@ -40,6 +40,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "compression_level",
         "direct_io",
         "connect_timeout",
+        "connection_pooling",
         "delete",
         "destination",
         "direction",

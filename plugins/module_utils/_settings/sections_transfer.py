@@ -83,7 +83,9 @@ NETWORK_OPTIMIZATION = Section(
         "concurrent_connections": count(
             "Connections of one transfer.", None, "file_sync.max_connections", maximum=_CONNECTIONS
         ),
-        "connection_pooling": boolean("Use connections again instead of opening new ones.", True),
+        "connection_pooling": boolean(
+            "Use connections again instead of opening new ones.", False, "file_sync.connection_pooling"
+        ),
         "keep_alive": boolean("Keep idle connections open.", None, "file_sync.keep_alive_interval"),
         "tcp_window_size": size("TCP window of a connection. The kernel's own tuning is better in most cases."),
         "read_buffer_size": size("Bytes read from a connection at once.", "32KB"),

@@ -83,7 +83,8 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
         "network_optimization: {max_bandwidth: 20}\n"
         "migration:\n"
         "  files: [{source: '{{ base }}/www', destination: /new/www}]\n"
-        "  databases: [{source: {engine: sqlite}, destination: {password: '{{ vault_password }}'}}]\n",
+        "  databases: [{source: {engine: sqlite}, destination: {password: '{{ vault_password }}'}}]\n"
+        "migration_methods: {medium_database: {compression: true}}\n",
     )
     result = controller.result("-e", "migration_config=config.yml", MIGRATION_USE_GO_ENGINE="false")
     assert result["sections"]["network_optimization"] == {"max_bandwidth": 20, "connection_pooling": True}
@@ -97,6 +98,7 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
     assert result["options"] == {
         "file_sync": {
             "bandwidth_limit": "20MB/s",
+            "connection_pooling": True,
             "parallel_files": 4,
             "chunk_size": "100MB",
         },
@@ -110,7 +112,7 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
     assert result["origins"]["file_sync"]["chunk_size"]["origin"] == (
         "configuration: transfer_methods.large_files.chunk_size"
     )
-    assert result["not_yet_used"] == ["network_optimization.connection_pooling"]
+    assert result["not_yet_used"] == ["migration_methods.medium_database.compression"]
     assert result["notes"] == [
         "network_optimization.max_bandwidth stands in lines 1, 4 of config.yml; the last one counts",
         "parallel_optimization.chunk_size gives way to transfer_methods.large_files.chunk_size",

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -20,7 +21,9 @@ from .. import _platform
 from .._context import Context
 from .._errors import JobError
 from ..tree import from_text
+from . import pool
 from .frames import ConnectionLost, Frames
+from .login import login_of
 
 Greeting = Dict[str, Any]
 
@@ -84,24 +87,58 @@ class Link:
         self._check = context.check
         self._tail = b""
         self.frames: Optional[Frames] = None
-        command = [os.fsencode(from_text(word)) for word in far["command"]]
+        self._slot = pool.take(far["pool"])
+        self._resources = contextlib.ExitStack()
         try:
-            # A terminal's signals are for this end alone.
-            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-            )
-        except OSError as error:
-            raise self._unreachable("unable to start %s: %s" % (far["command"][0], _lower(error))) from error
-        self._listening = threading.Thread(target=self._listen, name="stderr", daemon=True)
-        self._listening.start()
-        try:
-            self.greeting = self._greet(far, role)
+            self._connect(far, role)
         except BaseException:
-            self.close()
+            self._release()
             raise
         self.frames = Frames(self._incoming, self._outgoing)
         if far["keep_alive_interval"]:
             self.frames.call_out(far["keep_alive_interval"])
+
+    def _connect(self, far: Dict[str, Any], role: str) -> None:
+        """Start the command and greet; once more if a connection that was kept is no good."""
+        try:
+            self._begin(far, role)
+        except JobError as error:
+            if error.code != "unreachable" or self._slot is None or not self._slot.kept:
+                raise
+            self._slot.discard(far["command"][0])
+            self._begin(far, role)
+
+    def _begin(self, far: Dict[str, Any], role: str) -> None:
+        self._tail = b""
+        words = list(far["command"])
+        words[1:1] = self._slot.words() if self._slot is not None else []
+        self._login = self._resources.enter_context(login_of(far["login"]))
+        try:
+            # A terminal's signals are for this end alone.
+            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
+                [os.fsencode(from_text(word)) for word in words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._login.environment() if self._login is not None else None,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise self._unreachable("unable to start %s: %s" % (far["command"][0], _lower(error))) from error
+        if self._login is not None:
+            self._login.serve(self._process.pid)
+        self._listening = threading.Thread(target=self._listen, args=(self._process,), name="stderr", daemon=True)
+        self._listening.start()
+        try:
+            self.greeting = self._greet(far, role)
+        except BaseException:
+            self._end_process()
+            raise
+
+    def _release(self) -> None:
+        self._resources.close()
+        if self._slot is not None:
+            self._slot.release()
 
     @property
     def opened(self) -> Frames:
@@ -139,6 +176,9 @@ class Link:
                 answers.put(error)
 
         threading.Thread(target=talk, name="greeting", daemon=True).start()
+        timeout = far["connect_timeout"]
+        if self._slot is not None:
+            timeout = self._slot.patience(timeout)
         waited = 0.0
         while True:
             try:
@@ -147,12 +187,14 @@ class Link:
             except queue.Empty:
                 self._check()
                 waited += 0.1
-                if far["connect_timeout"] and waited >= far["connect_timeout"]:
-                    message = "no answer in %g seconds" % far["connect_timeout"]
+                if timeout and waited >= timeout:
+                    message = "no answer in %g seconds" % timeout
                     raise self._unreachable(message) from None
         if isinstance(answer, EOFError):
             code = self._process.wait()
             ended = "%s ended with code %d and without a word" % (far["command"][0], code)
+            if self._login is not None:
+                self._login.explain(self.name, self.said())
             raise self._unreachable(self.said() or ended)
         if isinstance(answer, Exception):
             raise self._unreachable(str(answer)) from answer
@@ -175,12 +217,13 @@ class Link:
         silence = far["read_timeout"] + far["keep_alive_interval"] if far["read_timeout"] else 0
         greet(self._outgoing, role=role, silence=silence if far["keep_alive_interval"] else 0)
 
-    def _listen(self) -> None:
-        stream = self._process.stderr
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        stream = process.stderr
         if stream is None:
             return
         for line in iter(stream.readline, b""):
-            self._tail = (self._tail + line)[-_TAIL:]
+            if process is self._process:
+                self._tail = (self._tail + line)[-_TAIL:]
 
     def said(self) -> str:
         """The last line that the command said on its standard error, which tells most."""
@@ -202,6 +245,10 @@ class Link:
 
     def close(self) -> None:
         """End the command: by the end of its input, and else by force. It may be called again."""
+        self._end_process()
+        self._release()
+
+    def _end_process(self) -> None:
         process = self._process
         if self.frames is None or not self.frames.close(_PATIENCE):
             process.kill()

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict
 
 from .._context import Context
 from .._errors import JobError
+from .login import LoginRefused
 from .push import STRAY_JOB
 
 _LONGEST_PAUSE = 30
@@ -26,7 +27,8 @@ def with_retries(context: Context, work: Callable[[], None]) -> None:
             work()
             return
         except JobError as error:
-            if error.code != "unreachable" or not context.connected or attempt == far["retries"]:
+            again = error.code == "unreachable" and context.connected and not isinstance(error, LoginRefused)
+            if not again or attempt == far["retries"]:
                 raise
             pause = min(2 ** min(attempt, 10), _LONGEST_PAUSE)
             context.warning("connection_lost", "%s; trying again in %ds" % (error.message, pause))

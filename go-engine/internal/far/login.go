@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package far
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Login is the password by which ssh gets in to the other host, and how ssh asks for it.
+type Login struct {
+	Password string
+	// Name is whose it is, as user@host.
+	Name string
+	// Starts are how ssh's questions of this very host begin, and Word is what one for a password has in it: a host on
+	// the way, or a second factor, must not be told.
+	Starts []string
+	Word   string
+}
+
+// AskpassVariable names the place where the engine, when ssh starts it to ask for a password, finds the one that has it.
+const AskpassVariable = "MIGRATION_ENGINE_ASKPASS"
+
+// Refusal is why a login ended that must not be tried again: accounts are locked by that.
+type Refusal string
+
+// Error implements error.
+func (r Refusal) Error() string { return string(r) }
+
+// IsRefusal tells whether an error is one, or comes from one.
+func IsRefusal(err error) bool {
+	var refusal Refusal
+	return errors.As(err, &refusal)
+}
+
+func (l *Login) refused() Refusal {
+	return Refusal("the login password of " + l.Name + " was refused")
+}
+
+// isAsked tells whether a question is for the password.
+func (l *Login) isAsked(question string) bool {
+	for _, start := range l.Starts {
+		if strings.HasPrefix(question, start) && strings.Contains(question[len(start):], l.Word) {
+			return true
+		}
+	}
+	return false
+}
+
+// isDeclined tells whether a question is one that ssh does without: for the passphrase of a key, and for trust in a host
+// that is unknown. An empty answer to any other would be sent to a server, and count as a wrong one there.
+func isDeclined(question string) bool {
+	for _, start := range []string{"Enter passphrase for ", "Enter PIN for ", "The authenticity of host ", "Please type 'yes'"} {
+		if strings.HasPrefix(question, start) {
+			return true
+		}
+	}
+	return strings.Contains(question, "continue connecting")
+}
+
+// unexpected is the refusal of a question that has no answer here.
+func (l *Login) unexpected(question string) Refusal {
+	line := strings.Join(strings.Fields(strings.ToValidUTF8(question, "?")), " ")
+	return Refusal(fmt.Sprintf("ssh asks for more than the login password of %s: %.200s", l.Name, line))
+}
