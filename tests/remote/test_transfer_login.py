@@ -95,7 +95,7 @@ def test_a_wrong_password_is_given_once_and_told_in_one_line(bed: Bed, tmp_path:
     where = f"deploy@{host.address}"
     assert failed["msg"] == f"unable to reach {host.address}: the login password of {where} was refused"
     assert (failed["changed"], failed["error_code"]) == (False, "unreachable")
-    assert host.log().count("error: PAM: Authentication failure for deploy") == 1
+    assert host.log().count("Authentication failure for deploy") == 1
     assert "Failed password" not in host.log()
     assert host.run("ls /srv").stdout == ""
 
