@@ -43,7 +43,9 @@ notes:
     For V(zstd), V(lz4) and V(brotli) the Python fallback needs the Python library C(zstandard), C(lz4) or C(brotli), or
     the command of the format's name, on the host. Check mode brings no engine to a host, and so may need them where a
     run does not.
-  - What is known of an entry stays in memory until all are unpacked; files are written one after the other.
+  - >-
+    What is known of an entry stays in memory until all are unpacked. The engine also keeps up to 64 MiB of contents
+    there, a quarter of O(memory_limit) at most; what is beyond that is decompressed twice.
 author:
   - migration.assistant contributors (!UNKNOWN)
 extends_documentation_fragment:
@@ -98,7 +100,9 @@ options:
     type: int
   parallel:
     description:
-      - Threads that compress, from 1 to 1024. The tree itself is read by one.
+      - >-
+        With O(state=packed) threads that compress, from 1 to 1024. The tree itself is read by one.
+      - With O(state=unpacked) files that the engine writes at once. The fallback writes one after the other.
       - >-
         V(gzip), V(zstd) and V(lz4) are compressed by blocks, which give one stream as any tool reads it. V(brotli)
         always takes one thread; so does the fallback for V(lz4).

@@ -29,9 +29,9 @@ func (u *unpackJob) look(entry *unpacked, reader *archiveReader) error {
 		entry.todo = makeAnew
 		return nil
 	}
-	parent, err := u.openToRead(above)
+	parent, err := u.route.open(above)
 	if err != nil {
-		return unable("open the destination's directory", err)
+		return err
 	}
 	at := &place{directory: parent, name: name}
 	if err := u.worker.lookAt(at); err != nil {
@@ -107,20 +107,6 @@ func (u *unpackJob) note(at *place, entry *unpacked, found *difference) {
 // skips tells whether an entry is one that this job does not make.
 func (u *unpackJob) skips(entry *unpacked) bool {
 	return u.worker.job.skips(&entry.stat) || entry.stat.IsDevice() && !u.archive.devices
-}
-
-// openToRead opens a directory of the destination; it stays open until another is.
-func (u *unpackJob) openToRead(path string) (*directory, error) {
-	if u.opened != nil && u.opened.path == path {
-		return u.opened, nil
-	}
-	u.closeOpened()
-	opened, err := u.roots.destination.OpenBelow(path, fsys.Directory.OpenDirectory)
-	if err != nil {
-		return nil, err
-	}
-	u.opened = &directory{path: path, destination: opened, inheritsACL: true}
-	return u.opened, nil
 }
 
 // isSame tells whether what is there is what the entry says, but for its metadata.

@@ -28,6 +28,11 @@ type unpacked struct {
 	existing   *fsys.Stat    // what has the name now, where something is to be done
 	oldTarget  string        // of a symbolic link that has it
 	found      *difference   // of metadata
+	leads      bool          // hard links are to it
+	kept       []byte        // the content, if it stays in memory
+	parcel     *parcel       // with which it is made
+	done       bool          // what was to be done was tried
+	refused    bool          // this user may not make such an entry
 	err        error
 }
 
@@ -97,9 +102,7 @@ func (u *unpackJob) read(header *tar.Header) (*unpacked, error) {
 	}
 	if kind == fsys.TypeRegular {
 		details.Size = header.Size
-		_, named := header.PAXRecords["GNU.sparse.name"]
-		_, mapped := header.PAXRecords["GNU.sparse.map"]
-		entry.sparse = named || mapped || header.Typeflag == tar.TypeGNUSparse
+		entry.sparse = isSparse(header)
 		if u.size += header.Size; u.size > u.archive.maxUnpackedSize {
 			return nil, tooLarge(u.source.path, u.archive.maxUnpackedSize)
 		}
@@ -141,6 +144,7 @@ func (u *unpackJob) readLink(entry *unpacked, target string) error {
 	if leader.leader != nil {
 		leader = leader.leader
 	}
+	leader.leads = true
 	entry.leader, entry.stat = leader, leader.stat
 	return nil
 }

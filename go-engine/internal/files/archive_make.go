@@ -3,234 +3,42 @@
 package files
 
 import (
-	"archive/tar"
-	"io"
-
 	"migration.assistant/engine/internal/failpoint"
 	"migration.assistant/engine/internal/fsys"
-	"migration.assistant/engine/internal/wire"
 )
 
-// carryOut does what was found to be done, in the order of the archive.
-func (u *unpackJob) carryOut() error {
-	var reader *archiveReader
-	if !u.DryRun && u.needsContent() {
-		var err error
-		if reader, err = openArchive(u.ctx, u.source, u.archive); err != nil {
-			return err
-		}
-		defer reader.close()
-	}
-	for _, entry := range u.entries {
-		if u.stopped.Load() {
-			return u.ctx.Err()
-		}
-		if reader != nil && entry.listed {
-			if err := u.follow(reader, entry); err != nil {
-				return err
-			}
-		}
-		u.Meter.SetCurrent(display(entry.path))
-		err := u.make(entry, reader)
-		if failure, fatal := err.(*wire.Failure); fatal {
-			return failure
-		}
-		if err != nil && err != errStopped {
-			entry.err = err
-		}
-		u.entryFailed(entry.path, err)
-		u.Meter.ItemsDone.Add(1)
-	}
-	return nil
-}
-
-func (u *unpackJob) needsContent() bool {
-	for _, entry := range u.entries {
-		if entry.todo == makeAnew && entry.stat.IsRegular() && !entry.isLink() && entry.err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// follow reads up to the entry, which must still be what it was.
-func (u *unpackJob) follow(reader *archiveReader, entry *unpacked) error {
-	for {
-		header, err := reader.next()
-		if err == io.EOF {
-			return u.changed()
-		}
-		if err != nil {
-			return err
-		}
-		if header.Typeflag == tar.TypeXGlobalHeader {
-			continue
-		}
-		path, err := u.inside(header.Name, "the entry")
-		if err != nil {
-			return err
-		}
-		if path != entry.path || entry.stat.IsRegular() && !entry.isLink() && header.Size != entry.stat.Size() {
-			return u.changed()
-		}
-		return nil
-	}
-}
-
-func (u *unpackJob) changed() error {
-	return wire.Fail(wire.SourceChanged, "the archive %s changed while it was unpacked", u.source.path)
-}
-
-func (u *unpackJob) make(entry *unpacked, reader *archiveReader) error {
-	w := u.worker
-	switch {
-	case entry.ignored && entry.stat.Type() == 0:
-		w.counters.Skipped++
-		u.Warning("special_skipped", "the entry of an unknown type was not unpacked", display(entry.path))
-		return nil
-	case entry.ignored:
-		return nil
-	case entry.err != nil:
-		return entry.err
-	case u.skips(entry):
-		w.counters.Skipped++
-		u.Warning("special_skipped", "the "+entry.stat.Kind()+" was not unpacked", display(entry.path))
-		return nil
-	case entry.todo == nothing:
-		if entry.stat.IsRegular() {
-			w.counters.FilesUnchanged++
-			u.Meter.BytesPassed.Add(entry.stat.Size())
-		}
-		return nil
-	}
-	at, err := u.at(entry)
-	if err != nil {
-		return err
-	}
-	switch {
-	case entry.todo == setMetadata && entry.stat.IsDirectory():
-		w.reportMetadata(at, &entry.stat, entry.found) // set when all in it is done
-		return nil
-	case entry.todo == setMetadata && entry.stat.IsSymlink():
-		return w.updateSymlink(at, &entry.stat)
-	case entry.todo == setMetadata:
-		w.counters.FilesUnchanged += boolToInt(entry.stat.IsRegular())
-		return w.updateMetadata(at, &entry.stat, entry.found)
-	}
-	return u.makeAnew(at, entry, reader)
-}
-
-func boolToInt(value bool) int64 {
-	if value {
-		return 1
-	}
-	return 0
-}
-
-// at gives the place of an entry, in a directory that can be written in.
-func (u *unpackJob) at(entry *unpacked) (*place, error) {
-	at := &place{directory: &directory{}, present: entry.existing != nil, target: entry.oldTarget}
+// make does what is to be done for an entry in its directory; that of a directory itself comes when all in it is done.
+func (u *unpackJob) make(w *worker, d *directory, entry *unpacked, content *content) error {
+	_, name := split(entry.path)
+	at := &place{directory: d, name: name, present: entry.existing != nil, target: entry.oldTarget}
 	if entry.existing != nil {
 		at.stat = *entry.existing
 	}
-	if entry.path == "" {
-		return at, nil
-	}
-	above, name := split(entry.path)
-	at.name, at.directory.path = name, above
-	if u.DryRun || entry.todo == setMetadata && entry.stat.IsDirectory() {
-		return at, nil
-	}
-	var err error
-	at.directory, err = u.openToWrite(above)
-	return at, err
-}
-
-func (u *unpackJob) openToWrite(path string) (*directory, error) {
-	if u.opened != nil && u.opened.path == path {
-		return u.opened, nil
-	}
-	u.closeOpened()
-	opened, err := u.reopenDestination(path)
-	if err != nil {
-		return nil, err
-	}
-	u.opened = &directory{path: path, destination: opened, inheritsACL: true}
-	if u.cleaned[path] {
-		return u.opened, nil
-	}
-	u.cleaned[path] = true
-	return u.opened, u.removeLeftovers(opened)
-}
-
-// removeLeftovers removes what a killed run left in a directory that was just opened.
-func (u *unpackJob) removeLeftovers(directory fsys.Directory) error {
-	entries, err := u.worker.lister.List(directory)
-	if err != nil {
-		return unable("read the destination", err)
-	}
-	for _, entry := range entries {
-		if isTemporary(entry.Name) && entry.Type != fsys.TypeDirectory {
-			if err := directory.Remove(entry.Name); err != nil && !fsys.IsNotExist(err) {
-				return unable("remove what an earlier run left", err)
-			}
-		}
-	}
-	return nil
-}
-
-func (u *unpackJob) makeAnew(at *place, entry *unpacked, reader *archiveReader) error {
-	w, source := u.worker, &entry.stat
-	if u.DryRun && !entry.isLink() && !entry.implied && !at.present {
-		u.policy.noteOwner(source)
-	}
+	source := &entry.stat
 	switch {
+	case entry.todo == setMetadata && source.IsSymlink():
+		return setLinkMetadata(at, source, entry.found)
+	case entry.todo == setMetadata:
+		return w.setMetadata(at, source, entry.found)
 	case source.IsDirectory():
-		if err := u.makeDirectory(at, entry); err != nil {
-			return unable("make the directory", err)
-		}
-		w.counters.DirectoriesCreated++
+		return unable("make the directory", u.makeDirectory(at))
 	case entry.isLink():
-		if err := u.makeHardLink(at, entry); err != nil {
-			return unable("make the hard link", err)
-		}
-		w.counters.HardLinksCreated++
+		return unable("make the hard link", u.makeHardLink(w, at, entry))
 	case source.IsRegular():
-		if err := u.makeFile(at, entry, reader); err != nil {
-			return err
-		}
-		w.counters.FilesCopied++
-		w.counters.BytesCopied += source.Size()
+		return u.makeFile(w, at, entry, content)
 	case source.IsSymlink():
-		if !u.DryRun {
-			if err := w.makeSymlink(at, source, entry.target); err != nil {
-				return unable("make the symbolic link", err)
-			}
-		}
-		w.counters.SymlinksCreated++
-	default:
-		if !u.DryRun {
-			err := w.makeSpecial(at, source, entry)
-			if err == errNotPermitted {
-				w.counters.Skipped++
-				u.Warning("special_skipped", "the "+source.Kind()+" was not unpacked", display(entry.path))
-				return nil
-			}
-			if err != nil {
-				return unable("make the special file", err)
-			}
-		}
-		w.counters.SpecialsCreated++
+		return unable("make the symbolic link", w.makeSymlink(at, source, entry.target))
 	}
-	w.reportMade(at, source, entry.target)
-	return nil
+	err := w.makeSpecial(at, source, entry)
+	if err == errNotPermitted {
+		entry.refused = true
+		return nil
+	}
+	return unable("make the special file", err)
 }
 
 // makeDirectory makes a directory that is closed to others until it is complete.
-func (u *unpackJob) makeDirectory(at *place, entry *unpacked) error {
-	if u.DryRun || entry.path == "" {
-		return nil
-	}
+func (u *unpackJob) makeDirectory(at *place) error {
 	parent := at.directory.destination
 	if at.present {
 		if err := parent.Remove(at.name); err != nil && !fsys.IsNotExist(err) {
@@ -242,31 +50,32 @@ func (u *unpackJob) makeDirectory(at *place, entry *unpacked) error {
 	return err
 }
 
-func (u *unpackJob) makeHardLink(at *place, entry *unpacked) (err error) {
-	if entry.leader.err != nil {
-		return entry.leader.err
+func (u *unpackJob) makeHardLink(w *worker, at *place, entry *unpacked) error {
+	leader := entry.leader
+	if leader.parcel != nil {
+		leader.parcel.await(entry)
 	}
-	if u.DryRun {
-		return nil
+	if leader.err != nil {
+		return leader.err
 	}
-	above, name := split(entry.leader.path)
+	above, name := split(leader.path)
 	from, err := u.roots.destination.OpenBelow(above, fsys.Directory.OpenDirectory)
 	if err != nil {
 		return err
 	}
 	defer from.Close()
-	temporary := u.worker.temporaryName()
+	temporary := w.temporaryName()
 	if err := from.Link(name, at.directory.destination, temporary); err != nil {
 		return err
 	}
 	failpoint.Hit("file_archive.temporary_created")
 	var made fsys.Stat
 	err = at.directory.destination.Lstat(temporary, &made)
-	if err == nil && made.Identity() != entry.leader.inode {
+	if err == nil && made.Identity() != leader.inode {
 		err = replaced("destination")
 	}
 	if err == nil {
-		err = u.worker.put(at, temporary)
+		err = w.put(at, temporary)
 	}
 	if err != nil {
 		at.discard(temporary)
@@ -275,20 +84,21 @@ func (u *unpackJob) makeHardLink(at *place, entry *unpacked) (err error) {
 }
 
 // makeFile writes a file under a temporary name, and renames it.
-func (u *unpackJob) makeFile(at *place, entry *unpacked, reader *archiveReader) error {
-	if u.DryRun {
-		return nil
-	}
-	w, to := u.worker, at.directory.destination
+func (u *unpackJob) makeFile(w *worker, at *place, entry *unpacked, content *content) error {
 	u.Meter.Begin()
 	defer u.Meter.End()
-	temporary := w.temporaryName()
-	file, err := to.CreateFile(temporary, 0o600, false)
+	file, temporary, made, err := w.createTemporary(at, &entry.stat)
 	if err != nil {
 		return unable("make the file", err)
 	}
 	failpoint.Hit("file_archive.temporary_created")
-	err = u.fillFile(at, entry, file, reader)
+	err = u.fillFile(file, entry, content)
+	if err == nil {
+		err = u.flusher.file(file)
+	}
+	if err == nil {
+		err = w.settle(at, &entry.stat, made, file.Handle(), entry)
+	}
 	file.Close()
 	if err == nil {
 		err = unable("rename the file", w.put(at, temporary))
@@ -302,24 +112,17 @@ func (u *unpackJob) makeFile(at *place, entry *unpacked, reader *archiveReader) 
 	return nil
 }
 
-func (u *unpackJob) fillFile(at *place, entry *unpacked, file fsys.File, reader *archiveReader) error {
-	w := u.worker
-	w.needBuffers()
+func (u *unpackJob) fillFile(file fsys.File, entry *unpacked, content *content) error {
 	stream := fsys.Stream{File: file}
-	for {
-		length, err := reader.Read(w.buffer)
-		if length > 0 {
-			if failed := write(&stream, w.buffer[:length], entry.sparse); failed != nil {
-				return withNeed(unable("write the file", failed), entry.stat.Size())
-			}
-			u.Meter.BytesDone.Add(int64(length))
+	err := content.each(func(data []byte) error {
+		if err := write(&stream, data, entry.sparse); err != nil {
+			return withNeed(unable("write the file", err), entry.stat.Size())
 		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return reader.failure(err)
-		}
+		u.Meter.BytesDone.Add(int64(len(data)))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if entry.sparse {
 		if err := file.Truncate(stream.Offset); err != nil {
@@ -327,15 +130,15 @@ func (u *unpackJob) fillFile(at *place, entry *unpacked, file fsys.File, reader 
 		}
 	}
 	failpoint.Hit("file_archive.data_written")
-	if err := u.flusher.file(file); err != nil {
-		return err
+	if !entry.leads {
+		return nil
 	}
 	var made fsys.Stat
 	if err := file.Stat(&made); err != nil {
 		return unable("read the destination", err)
 	}
 	entry.inode = made.Identity()
-	return w.settle(at, &entry.stat, &made, file.Handle(), entry)
+	return nil
 }
 
 var hole [4096]byte
@@ -356,4 +159,70 @@ func write(stream *fsys.Stream, data []byte, sparse bool) error {
 		data = data[len(piece):]
 	}
 	return nil
+}
+
+// tell counts an entry and tells what was done for it, or in a dry run what would be.
+func (u *unpackJob) tell(entry *unpacked) {
+	w, source := u.worker, &entry.stat
+	if entry.todo == makeAnew && entry.isLink() && entry.err == nil {
+		entry.err = entry.leader.err
+	}
+	switch {
+	case entry.ignored && source.Type() == 0:
+		u.skipped(entry, "entry of an unknown type")
+	case entry.ignored:
+	case entry.err != nil:
+		u.entryFailed(entry.path, entry.err)
+	case entry.refused || u.skips(entry):
+		u.skipped(entry, source.Kind())
+	case entry.todo == makeAnew:
+		u.tellMade(entry)
+	default:
+		if source.IsRegular() {
+			w.counters.FilesUnchanged++
+		}
+		if entry.todo == setMetadata {
+			w.reportMetadata(u.placeOf(entry), source, entry.found)
+		} else if source.IsRegular() {
+			u.Meter.BytesPassed.Add(source.Size())
+		}
+	}
+	u.Meter.ItemsDone.Add(1)
+}
+
+func (u *unpackJob) skipped(entry *unpacked, what string) {
+	u.worker.counters.Skipped++
+	u.Warning("special_skipped", "the "+what+" was not unpacked", display(entry.path))
+}
+
+func (u *unpackJob) tellMade(entry *unpacked) {
+	counters, source := &u.worker.counters, &entry.stat
+	if u.DryRun && !entry.isLink() && !entry.implied && entry.existing == nil {
+		u.policy.noteOwner(source)
+	}
+	switch {
+	case source.IsDirectory():
+		counters.DirectoriesCreated++
+	case entry.isLink():
+		counters.HardLinksCreated++
+	case source.IsRegular():
+		counters.FilesCopied++
+		counters.BytesCopied += source.Size()
+	case source.IsSymlink():
+		counters.SymlinksCreated++
+	default:
+		counters.SpecialsCreated++
+	}
+	u.worker.reportMade(u.placeOf(entry), source, entry.target)
+}
+
+// placeOf gives the place of an entry as far as it is told.
+func (u *unpackJob) placeOf(entry *unpacked) *place {
+	above, name := split(entry.path)
+	u.told.path = above
+	at := &place{directory: &u.told, name: name, present: entry.existing != nil, target: entry.oldTarget}
+	if at.present {
+		at.stat = *entry.existing
+	}
+	return at
 }

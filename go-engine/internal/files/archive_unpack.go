@@ -3,10 +3,10 @@
 package files
 
 import (
-	"archive/tar"
 	"context"
 	"io"
 	"math"
+	"runtime/debug"
 	"slices"
 
 	"migration.assistant/engine/internal/failpoint"
@@ -26,7 +26,9 @@ type unpackJob struct {
 	byPath  map[string]*unpacked
 	absent  map[string]bool // directories that are to be made
 	size    int64           // of all files
-	opened  *directory      // the one in hand
+	keep    int64           // how much of their contents may stay in memory
+	route   *route          // to the directory in hand
+	told    directory       // the one of the entry that is told
 	cleaned map[string]bool // directories in which nothing is left of a killed run
 }
 
@@ -73,7 +75,7 @@ func unpack(ctx context.Context, session *operations.Session, parameters *archiv
 		roots:   &roots{locked: true, ctx: ctx},
 	}
 	defer context.AfterFunc(ctx, func() { job.stopped.Store(true) })()
-	u := &unpackJob{syncJob: job, archive: parameters, source: source, byPath: map[string]*unpacked{}, absent: map[string]bool{}, cleaned: map[string]bool{}}
+	u := &unpackJob{syncJob: job, archive: parameters, source: source, byPath: map[string]*unpacked{}, absent: map[string]bool{}, cleaned: map[string]bool{}, keep: keptContents()}
 	defer job.roots.close()
 	if err := u.openDestination(true); err != nil {
 		return nil, err
@@ -92,6 +94,9 @@ func unpack(ctx context.Context, session *operations.Session, parameters *archiv
 	err = u.run()
 	return u.statistics(), err
 }
+
+// keptContents gives how much of an archive's contents may stay in memory between the two readings.
+func keptContents() int64 { return min(64<<20, debug.SetMemoryLimit(-1)/4) }
 
 func (u *unpackJob) openDestination(dryRun bool) error {
 	return u.roots.openDestination(u.archive.destination, dryRun, func(string) error { return nil })
@@ -117,7 +122,6 @@ func (u *unpackJob) run() error {
 	}
 	u.Meter.SetPhase("copy")
 	err := u.carryOut()
-	u.closeOpened()
 	if !u.DryRun {
 		u.Meter.SetPhase("finish")
 		u.finish()
@@ -147,7 +151,8 @@ func (u *unpackJob) plan() error {
 		return err
 	}
 	defer reader.close()
-	defer u.closeOpened()
+	u.route = u.routeToRead()
+	defer u.route.close()
 	for {
 		header, err := reader.next()
 		if err == io.EOF {
@@ -155,9 +160,6 @@ func (u *unpackJob) plan() error {
 		}
 		if err != nil {
 			return err
-		}
-		if header.Typeflag == tar.TypeXGlobalHeader {
-			continue
 		}
 		entry, err := u.read(header)
 		if err != nil {
@@ -178,15 +180,29 @@ func (u *unpackJob) plan() error {
 			u.compare(entry, reader)
 		}
 		u.entries = append(u.entries, entry)
-		if err := drain(reader); err != nil {
+		if err := u.readContent(entry, reader); err != nil {
 			return reader.failure(err)
 		}
 	}
 }
 
-func drain(reader *archiveReader) error {
-	_, err := io.Copy(io.Discard, reader)
-	return err
+// readContent keeps the content of a small file that is to be written, as far as memory allows: the rest is read again.
+// Of others only that of sparse files is looked at, in which the map of the holes may be wrong.
+func (u *unpackJob) readContent(entry *unpacked, reader *archiveReader) error {
+	size := entry.stat.Size()
+	compared := entry.existing != nil && u.archive.checksum // and so read in part
+	if !u.DryRun && entry.needsContent() && !compared && size <= u.keep {
+		entry.kept = make([]byte, size)
+		u.keep -= size
+		if _, err := io.ReadFull(reader, entry.kept); err != nil {
+			return err
+		}
+	}
+	if entry.sparse {
+		_, err := io.Copy(io.Discard, reader)
+		return err
+	}
+	return nil
 }
 
 // imply adds the directories above a path that neither the archive nor the destination has.
@@ -259,10 +275,12 @@ func (u *unpackJob) finishDirectory(path string, entry *unpacked) error {
 	return u.worker.settle(at, &entry.stat, &made, opened.Handle(), entry)
 }
 
-func (u *unpackJob) closeOpened() {
-	if u.opened != nil {
-		u.opened.destination.Close()
-		u.opened = nil
+// routeToRead is for comparing.
+func (u *unpackJob) routeToRead() *route {
+	return &route{
+		root:   u.roots.destination,
+		enter:  func(parent fsys.Directory, name, _ string) (fsys.Directory, error) { return parent.OpenDirectory(name) },
+		arrive: func(*directory) error { return nil },
 	}
 }
 

@@ -119,24 +119,29 @@ func (w *worker) syncSymlink(at *place, source *fsys.Stat) error {
 }
 
 func (w *worker) updateSymlink(at *place, source *fsys.Stat) error {
-	d := at.directory
 	found := w.job.policy.compare(source, &at.stat)
 	if found.empty() {
 		return nil
 	}
 	if !w.job.DryRun {
-		if found.owner >= 0 || found.group >= 0 {
-			if err := d.destination.ChownLink(at.name, found.owner, found.group); err != nil {
-				return unable("set the owner", err)
-			}
-		}
-		if found.modified {
-			if err := d.destination.SetLinkModified(at.name, source.Modified()); err != nil {
-				return unable("set the times", err)
-			}
+		if err := setLinkMetadata(at, source, &found); err != nil {
+			return err
 		}
 	}
 	w.reportMetadata(at, source, &found)
+	return nil
+}
+
+func setLinkMetadata(at *place, source *fsys.Stat, found *difference) error {
+	parent := at.directory.destination
+	if found.owner >= 0 || found.group >= 0 {
+		if err := parent.ChownLink(at.name, found.owner, found.group); err != nil {
+			return unable("set the owner", err)
+		}
+	}
+	if found.modified {
+		return unable("set the times", parent.SetLinkModified(at.name, source.Modified()))
+	}
 	return nil
 }
 

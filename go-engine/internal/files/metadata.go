@@ -40,27 +40,35 @@ type attributed interface {
 	Attributes() (fsys.Attributes, error)
 }
 
-// updateMetadata puts right what differs, by a descriptor of the entry that was compared.
+// updateMetadata puts right what differs.
 func (w *worker) updateMetadata(at *place, source *fsys.Stat, found *difference) error {
 	if !w.job.DryRun {
-		entry, err := at.directory.destination.OpenEntry(at.name)
-		if err != nil {
-			return unable("set the metadata", err)
-		}
-		defer entry.Close()
-		var held fsys.Stat
-		if err := entry.Stat(&held); err != nil {
-			return unable("set the metadata", err)
-		}
-		if !held.IsSame(&at.stat) {
-			return replaced("destination")
-		}
-		if err := w.job.policy.apply(entry, found, source, &at.stat); err != nil {
+		if err := w.setMetadata(at, source, found); err != nil {
 			return err
 		}
-		failpoint.Hit("file_sync.metadata_set")
 	}
 	w.reportMetadata(at, source, found)
+	return nil
+}
+
+// setMetadata sets what differs, by a descriptor of the entry that was compared.
+func (w *worker) setMetadata(at *place, source *fsys.Stat, found *difference) error {
+	entry, err := at.directory.destination.OpenEntry(at.name)
+	if err != nil {
+		return unable("set the metadata", err)
+	}
+	defer entry.Close()
+	var held fsys.Stat
+	if err := entry.Stat(&held); err != nil {
+		return unable("set the metadata", err)
+	}
+	if !held.IsSame(&at.stat) {
+		return replaced("destination")
+	}
+	if err := w.job.policy.apply(entry, found, source, &at.stat); err != nil {
+		return err
+	}
+	failpoint.Hit("file_sync.metadata_set")
 	return nil
 }
 
