@@ -34,8 +34,8 @@ options:
     description:
       - V(present) puts the engine into a directory of the user that the module runs as.
       - >-
-        V(absent) removes that user's engines of all versions, and what jobs have left: their directories and lists
-        of changes. It fails while jobs run.
+        V(absent) removes that user's engines of all versions, and what jobs have left: their directories, lists of
+        changes, and the checksums that they have remembered. It fails while jobs run.
     type: str
     choices: [present, absent]
     default: present

@@ -21,6 +21,7 @@ description:
     collection, where they lie in the tree.
   - The work is done by the Go engine, or by the Python fallback with the same result.
 notes:
+  - O(checksum_cache) counts for O(state=present). O(state=verified) reads all files, whatever is remembered.
   - >-
     The manifest is written under a temporary name and renamed when it is complete. If any file cannot be read, the task
     fails, lists all such files in RV(notices), and leaves the manifest that is there.
@@ -37,6 +38,7 @@ author:
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files
+  - migration.assistant.checksum_cache
   - migration.assistant.executor
   - migration.assistant.executor.job
   - migration.assistant.executor.writing_job
@@ -156,7 +158,8 @@ statistics:
     files that are listed, and of each kind of difference.
   returned: success, and failure of the job
   type: dict
-  sample: {algorithm: sha256, files_total: 3000, files_hashed: 3000, bytes_hashed: 52428800, skipped: 2}
+  sample:
+    {algorithm: sha256, files_total: 3000, files_hashed: 2990, bytes_hashed: 52428800, checksums_cached: 10, skipped: 2}
 executor:
   description: Which executor ran.
   returned: always

@@ -52,6 +52,7 @@ author:
 extends_documentation_fragment:
   - migration.assistant.attributes
   - migration.assistant.attributes.files
+  - migration.assistant.checksum_cache
   - migration.assistant.executor
   - migration.assistant.executor.job
   - migration.assistant.executor.writing_job
@@ -231,7 +232,8 @@ options:
     description:
       - >-
         By which checksums O(compare=checksum) and O(verify) compare contents that are on two hosts; each host computes
-        its own. On one host contents are compared themselves, byte by byte. With O(method=ssh_rsync) rsync chooses.
+        its own; and by which on one host with O(checksum_cache). Without that, contents on one host are compared
+        themselves, byte by byte. With O(method=ssh_rsync) rsync chooses.
       - >-
         V(blake3) is the fastest where the processors have no instructions for V(sha256). V(xxh3), of 128 bits, is
         faster than both and no cryptographic checksum, it finds damage, and not what somebody made to deceive.
@@ -251,7 +253,7 @@ options:
     type: bool
     default: false
   verify:
-    description: Read every copied file back and compare it with its source.
+    description: Read every copied file back and compare it with its source. O(checksum_cache) has no part in it.
     type: bool
     default: false
   on_vanished:
@@ -474,7 +476,9 @@ method:
   type: dict
   sample: {chosen: direct_copy, reason: both sides are on this host}
 statistics:
-  description: Counts of what the source holds and of what was done, sizes in bytes.
+  description: >-
+    Counts of what the source holds and of what was done, sizes in bytes. C(checksums_cached) are those that were taken
+    from O(checksum_cache), of either host.
   returned: always
   type: dict
   sample: {files_total: 3000, bytes_total: 52428800, files_copied: 12, bytes_copied: 40960, deleted: 0, changes: 12}

@@ -82,6 +82,7 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         "stream_buffers": 10,
         "ssh_options": {"Compression": "yes", "CompressionLevel": 6},
         "checksum_algorithm": "sha256",
+        "checksum_cache": {"enabled": True, "max_size": "1GB", "max_age": 3600},
         "sync_frequency": 1000,
         "direct_io": False,
         "follow_symlinks": False,
@@ -322,10 +323,12 @@ def test_the_method_for_two_hosts_is_that_of_trees_between_two() -> None:
 
 
 def documented_options(path: Path) -> dict[str, t.Any]:
-    """Options of a module for users, with those of the fragment on executors."""
-    fragment = ROOT / "plugins" / "doc_fragments" / "executor.py"
+    """Options of a module for users, with those of the fragments that it shares with others."""
+    fragments = [ROOT / "plugins" / "doc_fragments" / "executor.py"]
+    if "  - migration.assistant.checksum_cache\n" in path.read_text(encoding="utf-8"):
+        fragments.append(ROOT / "plugins" / "doc_fragments" / "checksum_cache.py")
     options: dict[str, t.Any] = {}
-    for source in (fragment, path):
+    for source in (*fragments, path):
         texts = re.findall(
             r'^ *(?:DOCUMENTATION|JOB|WRITING_JOB) = r"""(.*?)"""',
             source.read_text(encoding="utf-8"),

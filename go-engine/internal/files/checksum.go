@@ -15,6 +15,7 @@ import (
 	"migration.assistant/engine/internal/manifest"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/origin"
+	"migration.assistant/engine/internal/sumcache"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -30,6 +31,7 @@ type checksumParameters struct {
 	filters       *filters.List
 	parallelFiles int
 	bufferSize    int
+	cache         sumcache.Options
 }
 
 func readChecksumParameters(object *wire.Object) (*checksumParameters, error) {
@@ -42,6 +44,9 @@ func readChecksumParameters(object *wire.Object) (*checksumParameters, error) {
 		filters:       filters.Read(object, "filters"),
 		parallelFiles: readParallel(object, "parallel_files", 8),
 		bufferSize:    int(object.Integer("buffer_size", 256<<10, 4<<10, 1<<30)),
+	}
+	if parameters.cache = sumcache.Read(object); parameters.verify {
+		parameters.cache = sumcache.Options{} // what is verified is read
 	}
 	if object.Has("algorithm") || !parameters.verify {
 		parameters.algorithm = digest.Named(object.Choice("algorithm", digest.Names()...))
@@ -57,6 +62,7 @@ type checksumCounters struct {
 	SpecialsTotal    int64 `json:"specials_total"`
 	FilesHashed      int64 `json:"files_hashed"`
 	BytesHashed      int64 `json:"bytes_hashed"`
+	ChecksumsCached  int64 `json:"checksums_cached"`
 	Skipped          int64 `json:"skipped"`
 }
 
@@ -67,6 +73,7 @@ func (c *checksumCounters) add(other *checksumCounters) {
 	c.SpecialsTotal += other.SpecialsTotal
 	c.FilesHashed += other.FilesHashed
 	c.BytesHashed += other.BytesHashed
+	c.ChecksumsCached += other.ChecksumsCached
 	c.Skipped += other.Skipped
 }
 
@@ -83,7 +90,8 @@ type checksumJob struct {
 	ctx        context.Context
 	queue      *queue[checksumItem]
 	place      *filePlace
-	comparison *comparison // of a job that verifies
+	comparison *comparison     // of a job that verifies
+	cache      *sumcache.Cache // of one that creates
 	algorithms atomic.Pointer[[]*digest.Algorithm]
 
 	mutex   sync.Mutex
@@ -117,6 +125,9 @@ func checksum(ctx context.Context, session *operations.Session, parameters *chec
 		return nil, err
 	}
 	defer job.place.close()
+	cache, done := openCache(session, parameters.cache)
+	job.cache = cache
+	defer done()
 	if parameters.verify {
 		return job.verify(root)
 	}

@@ -170,10 +170,17 @@ func (w *checksumWorker) checksums(item checksumItem, algorithms []*digest.Algor
 	if !before.IsRegular() {
 		return nil, replaced("source")
 	}
+	if known := w.job.cache.Find(algorithms[0], file, &before); known != nil {
+		w.counters.ChecksumsCached++
+		w.job.Meter.BytesPassed.Add(before.Size())
+		return [][]byte{known}, nil
+	}
 	w.job.Meter.BytesTotal.Add(before.Size())
 	for try := 0; ; try++ {
+		reading := w.job.cache.Begin(algorithms[0], file, &before)
 		sums, length, err := w.read(path, file, algorithms)
 		if err == nil {
+			reading.Keep(file, sums[0])
 			err = file.Stat(&after)
 		}
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/filters"
 	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/sumcache"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -19,7 +20,8 @@ type syncParameters struct {
 	source         string
 	destination    string
 	checksum       bool
-	algorithm      *digest.Algorithm // of the checksums by which contents on two hosts are compared
+	algorithm      *digest.Algorithm // of the checksums by which contents are compared on two hosts, or with a cache
+	cache          sumcache.Options  // for comparing, not for verifying
 	verify         bool
 	update         bool // files that are newer at the destination stay
 	failVanished   bool // an entry that vanishes is a failure
@@ -79,6 +81,9 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		bandwidthLimit: object.Integer("bandwidth_limit", 0, 0, math.MaxInt64),
 		syncFrequency:  object.Integer("sync_frequency", 0, 0, math.MaxInt64),
 		directIO:       object.Bool("direct_io", false),
+	}
+	if parameters.cache = sumcache.Read(object); !parameters.checksum {
+		parameters.cache = sumcache.Options{}
 	}
 	if limit, given := object.OptionalInteger("max_delete", 0); given {
 		parameters.maxDelete = limit

@@ -147,6 +147,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 		Followed:    parameters.followSymlinks,
 		Compression: parameters.far.compression,
 		Checksums:   parameters.algorithm,
+		Cache:       parameters.cache.For(session.DryRun),
 	})
 	if err != nil {
 		err = source.explain(err)

@@ -38,6 +38,7 @@ func push(ctx context.Context, session *operations.Session, parameters *syncPara
 	defer host.Close()
 	trees := origin.NewServer(&origin.Offer{
 		Root: parameters.source, Filters: parameters.filters, Followed: parameters.followSymlinks,
+		Cache: parameters.cache.For(session.DryRun),
 	})
 	defer trees.Close()
 	host.Accept(func(kind far.Kind, stream io.ReadWriteCloser) {

@@ -241,23 +241,4 @@ func (w *worker) receivePiece(
 	return found, known, file.Stat(&found)
 }
 
-// sameDigest compares a file with its source on another host by the checksum of its content.
-func (w *worker) sameDigest(at *place, to fsys.File, source *fsys.Stat) (bool, error) {
-	fetcher, err := w.fetch(at.directory.source.Tree())
-	if err != nil {
-		return false, err
-	}
-	expected, err := fetcher.Digest(at.directory.source, at.name, source.Size())
-	if errors.Is(err, origin.ErrReplaced) {
-		return false, replaced("source")
-	}
-	if err != nil {
-		return false, unableToRead("read the source", err)
-	}
-	w.needBuffer()
-	algorithm := w.job.parameters.algorithm
-	found, err := origin.Digest(to, source.Size(), algorithm, w.buffer, func(int64) error { return w.job.check() })
-	return found == expected, unable("compare the contents", err)
-}
-
 func isLost(err error) bool { return errors.Is(err, far.ErrLost) }

@@ -108,13 +108,19 @@ func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
 		return false, unable("read the destination", err)
 	}
 	defer to.Close()
+	switch {
+	case from == noFile:
+		return w.sameAsFar(at, to, source, w.job.parameters.cache.MaxSize > 0)
+	case w.job.cache != nil:
+		return w.sameChecksum(from.Local(), to, source.Size())
+	}
 	return w.sameContent(at, from, to, source)
 }
 
 // sameContent compares two open files. Of one on another host the checksum is compared, and it need not be open.
 func (w *worker) sameContent(at *place, from origin.File, to fsys.File, source *fsys.Stat) (bool, error) {
 	if at.directory.source.Tree() != nil {
-		return w.sameDigest(at, to, source)
+		return w.sameAsFar(at, to, source, false)
 	}
 	w.needBuffers()
 	step := func(int64) error { return w.job.check() }

@@ -27,6 +27,7 @@ type counters struct {
 	TemporariesRemoved int64 `json:"temporaries_removed"`
 	Skipped            int64 `json:"skipped"`
 	FilesVerified      int64 `json:"files_verified"`
+	ChecksumsCached    int64 `json:"checksums_cached"`
 }
 
 // syncStatistics are the statistics of file_sync.
@@ -57,6 +58,7 @@ func (c *counters) add(other *counters) {
 	c.TemporariesRemoved += other.TemporariesRemoved
 	c.Skipped += other.Skipped
 	c.FilesVerified += other.FilesVerified
+	c.ChecksumsCached += other.ChecksumsCached
 }
 
 // count counts an entry of the source that is no directory.

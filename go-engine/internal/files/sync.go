@@ -14,6 +14,7 @@ import (
 	"migration.assistant/engine/internal/failpoint"
 	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/operations"
+	"migration.assistant/engine/internal/sumcache"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -29,6 +30,7 @@ type syncJob struct {
 	queue      *queue[item]
 	roots      *roots
 	flusher    *flusher
+	cache      *sumcache.Cache
 	stopped    atomic.Bool
 	lost       atomic.Bool       // the connection to another host
 	vanished   atomic.Bool       // something of the source
@@ -86,6 +88,9 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 	if err := job.flusher.add(roots.destination, &roots.destinationStat); err != nil {
 		return job.statistics(), err
 	}
+	cache, done := openCache(session, parameters.cache)
+	defer done()
+	job.cache = cache
 	defer startCensus(ctx, session.Meter, job.countSource())()
 	err = job.run()
 	return job.statistics(), err

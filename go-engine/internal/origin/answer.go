@@ -23,7 +23,8 @@ type answerer struct {
 	root           fsys.Directory
 	rootPath       string
 	withAttributes bool
-	checksums      *digest.Algorithm
+	algorithm      *digest.Algorithm
+	cache          *serverCache
 	names          namer
 	lister         fsys.Lister
 	path           string // of directory
@@ -54,13 +55,18 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cache, err := readOptions(a.from)
+	if err != nil {
+		return err
+	}
+	a.cache = s.cacheFor(cache)
 	a.withAttributes = wanted&wantAttributes != 0
 	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
 	followed := wanted&wantTargets != 0
 	a.root, pace, err = s.root(path, followed, far.Compression{Codec: codec, Level: int(level)})
 	a.to = far.NewWriter(stream, pace)
-	if a.checksums = digest.Named(checksums); a.checksums == nil && err == nil {
+	if a.algorithm = digest.Named(checksums); a.algorithm == nil && err == nil {
 		err = wire.Fail(wire.BadJob, "the checksum %s is unknown", checksums)
 	}
 	if err == nil {
@@ -87,7 +93,7 @@ func (a *answerer) answer() error {
 	switch question {
 	case askList:
 		err = a.list(path)
-	case askFile, askDelta, askDigest:
+	case askFile, askDelta, askChecksum, askKnown:
 		err = a.file(question, path)
 	case askCensus:
 		err = a.census()
@@ -228,8 +234,8 @@ func (a *answerer) file(question byte, path string) error {
 	}
 	defer file.Close()
 	failpoint.Hit("serve.content")
-	if question == askDigest {
-		return a.digest(file, int64(values[3]))
+	if question == askChecksum || question == askKnown {
+		return a.checksum(file, int64(values[3]), question == askKnown)
 	}
 	if err := a.to.Byte(answerGood); err != nil {
 		return err
@@ -352,42 +358,9 @@ func (a *answerer) endPart(file fsys.File, sum uint32) error {
 	return a.names.sendStat(a.to, &now)
 }
 
-func (a *answerer) digest(file fsys.File, size int64) error {
-	sum, failed := Digest(file, size, a.checksums, a.space(), nil)
-	if failed != nil {
-		return sendFailure(a.to, failed)
-	}
-	if err := a.to.Byte(answerGood); err != nil {
-		return err
-	}
-	return a.to.Text(sum)
-}
-
 func (a *answerer) space() []byte {
 	if a.buffer == nil {
 		a.buffer = make([]byte, 256<<10)
 	}
 	return a.buffer
-}
-
-// Digest gives the checksum of the first size bytes of a file, or of fewer if it has fewer. step may be nil.
-func Digest(file fsys.File, size int64, algorithm *digest.Algorithm, buffer []byte, step fsys.Step) (string, error) {
-	sum := algorithm.New()
-	for offset := int64(0); offset < size; {
-		length, err := file.ReadAt(buffer[:min(size-offset, int64(len(buffer)))], offset)
-		if err != nil {
-			return "", err
-		}
-		if length == 0 {
-			break
-		}
-		_, _ = sum.Write(buffer[:length]) // which never fails
-		offset += int64(length)
-		if step != nil {
-			if err := step(int64(length)); err != nil {
-				return "", err
-			}
-		}
-	}
-	return string(sum.Sum(nil)), nil
 }

@@ -373,26 +373,3 @@ func readFull(from *far.Reader, into []byte) error {
 	}
 	return nil
 }
-
-// Digest gives the checksum of the first size bytes of a file on another host.
-func (f *Fetcher) Digest(d Directory, name string, size int64) (string, error) {
-	found, path, err := d.entryOf(name)
-	if err != nil {
-		return "", err
-	}
-	s, err := f.aside()
-	if err != nil {
-		return "", err
-	}
-	if err := askAbout(s, askDigest, path, &found.stat, 0, size); err != nil {
-		return "", err
-	}
-	if err := lost(s.to.Flush()); err != nil {
-		return "", err
-	}
-	if err := s.answer(); err != nil {
-		return "", err
-	}
-	sum, err := s.from.Text(longestName)
-	return sum, lost(err)
-}

@@ -18,9 +18,11 @@ const (
 	askList   = 'L' // a directory, by its path
 	askFile   = 'F' // a range of a file
 	askDelta  = 'X' // the same, without the blocks that the other end knows
-	askDigest = 'D' // the checksum of a file's first bytes
 	askCensus = 'C' // how much there is in the tree
 	askThere  = 'T' // whether there still is a tree
+	// The checksum of a file's first bytes; the other one may be remembered from earlier.
+	askChecksum = 'D'
+	askKnown    = 'K'
 )
 
 // What a stream is to tell of each entry, as bits.

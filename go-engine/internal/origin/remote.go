@@ -8,6 +8,7 @@ import (
 
 	"migration.assistant/engine/internal/digest"
 	"migration.assistant/engine/internal/far"
+	"migration.assistant/engine/internal/sumcache"
 )
 
 const (
@@ -55,8 +56,9 @@ type Wanted struct {
 	Followed bool
 	// Compression is how contents come.
 	Compression far.Compression
-	// Checksums are those that are asked for.
+	// Checksums are those that are asked for, and Cache says how the other host remembers them.
 	Checksums *digest.Algorithm
+	Cache     sumcache.Options
 }
 
 // OpenFar opens the root of a tree on another host. Its error is a Failure, or far.ErrLost.
@@ -128,6 +130,9 @@ func (t *Tree) stream() (*stream, error) {
 	}
 	if err == nil {
 		err = s.to.Text(t.wanted.Checksums.Name)
+	}
+	if err == nil {
+		err = sendOptions(s.to, t.wanted.Cache)
 	}
 	if err != nil {
 		_ = opened.Close()

@@ -11,6 +11,7 @@ import (
 	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/filters"
 	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/sumcache"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -21,6 +22,7 @@ type Server struct {
 	mutex sync.Mutex
 	roots map[string]fsys.Directory
 	paces map[far.Compression]*far.Pace
+	cache serverCache
 }
 
 // Offer is all that the other end may see: one tree, without what the filters hide. That end may belong to somebody
@@ -29,6 +31,7 @@ type Offer struct {
 	Root     string
 	Filters  *filters.List
 	Followed bool // symbolic links may be what they lead to
+	Cache    sumcache.Options
 }
 
 // NewServer makes a server. Without an offer the other end may see what this user can: it has logged in as that user.
@@ -44,6 +47,7 @@ func (s *Server) Close() {
 		root.Close()
 	}
 	clear(s.roots)
+	s.cache.close()
 }
 
 // shows tells whether the other end may see an entry: nothing outside the tree, and nothing that is hidden or lies in

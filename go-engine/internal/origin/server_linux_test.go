@@ -157,11 +157,11 @@ func TestChecksumsAreOfTheKindThatIsWanted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := fetcher.Digest(below, "file", 7)
+		found, err := fetcher.Checksum(below, "file", 7, false)
 		expected := algorithm.New()
 		expected.Write([]byte("content"))
-		if err != nil || found != string(expected.Sum(nil)) {
-			t.Errorf("the %s of a file is %x: %v", algorithm.Name, found, err)
+		if err != nil || found.Sum != string(expected.Sum(nil)) {
+			t.Errorf("the %s of a file is %x: %v", algorithm.Name, found.Sum, err)
 		}
 		directory.Tree().Close()
 	}

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import platform
 import shutil
 import sys
-from typing import Any, Callable, Dict, FrozenSet, Optional
+from typing import Any, Callable, Dict, FrozenSet, Optional, cast
 
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
@@ -35,6 +36,9 @@ O_NOATIME: int = getattr(os, "O_NOATIME", 0)
 O_PATH: int = getattr(os, "O_PATH", 0)
 # Reads and writes past the cache; 0 where this Python cannot do both.
 DIRECT: int = getattr(os, "O_DIRECT", 0) if HAS_PROC and hasattr(os, "preadv") else 0
+
+# SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER.
+_WAIT_WRITE_WAIT = 7
 
 
 def effective_user() -> int:
@@ -82,6 +86,44 @@ def syncfs() -> Optional[Callable[[int], None]]:
             raise OSError(number, os.strerror(number))
 
     return call
+
+
+def file_system(descriptor: int) -> str:
+    """The type of the file system that an open file is in, such as ``ext4``; empty where that is not known."""
+    number = None
+    try:
+        with open("/proc/self/fdinfo/%d" % descriptor, encoding="ascii") as lines:
+            number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), None)
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                fields = line.split(" ")
+                if fields[0] == number:
+                    return fields[fields.index("-") + 1]
+    except (OSError, ValueError, IndexError):
+        pass
+    return ""
+
+
+def write_back(descriptor: int) -> bool:
+    """Wait until what was written to the file is handed to its disk; False where that cannot be done.
+
+    What is written through a memory map from then on changes the file's times; before, a page that had been written
+    already did not.
+    """
+    function = _sync_file_range()
+    return function is not None and bool(function(descriptor, 0, 0, _WAIT_WRITE_WAIT) == 0)
+
+
+@functools.lru_cache(maxsize=None)
+def _sync_file_range() -> Optional[Callable[[int, int, int, int], Any]]:
+    try:
+        import ctypes
+
+        function = ctypes.CDLL(None, use_errno=True).sync_file_range
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    except (ImportError, OSError, TypeError, AttributeError):
+        return None
+    return cast("Callable[[int, int, int, int], Any]", function)
 
 
 def name() -> str:

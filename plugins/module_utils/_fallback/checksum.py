@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from . import digests, tree
+from . import digests, sumcache_file, tree
 from ._context import Context
 from ._validate import Field, choice, integer, read_object
 from .checksum_verify import Comparison, read_manifest
@@ -28,6 +28,7 @@ _FIELDS: Dict[str, Field] = {
     "algorithm": Field(choice(*digests.ALGORITHMS)),
     "unexpected": Field(choice("fail", "report"), "fail"),
     "buffer_size": Field(integer(4096, 1 << 30), 256 << 10),
+    "checksum_cache": sumcache_file.FIELD,
 }
 
 
@@ -52,7 +53,8 @@ def run(context: Context) -> None:
             _verify(context, comparison, ChecksumWalk(context, root, place, comparison), place)
         else:
             records = Records(digests.ALGORITHMS[parameters["algorithm"]])
-            _create(context, records, ChecksumWalk(context, root, place, records), place)
+            with sumcache_file.opened(context) as cache:
+                _create(context, records, ChecksumWalk(context, root, place, records, cache), place)
 
 
 def _create(context: Context, records: Records, walk: ChecksumWalk, place: FilePlace) -> None:

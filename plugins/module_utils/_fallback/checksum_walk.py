@@ -23,6 +23,7 @@ from .file_place import FilePlace
 from .filters import Filters
 from .measure import Node
 from .session import failures_of, step
+from .sumcache import Cache, Reading
 from .tree import Vanished, join, text
 from .workers import Pool
 
@@ -83,6 +84,7 @@ class ChecksumWorker:
                 "specials_total",
                 "files_hashed",
                 "bytes_hashed",
+                "checksums_cached",
                 "skipped",
             ),
             0,
@@ -92,8 +94,11 @@ class ChecksumWorker:
 class ChecksumWalk:
     """Goes through a tree, after filters, and gives what it finds to a taker."""
 
-    def __init__(self, context: Context, root: Node, place: FilePlace, taker: Taker) -> None:
+    def __init__(
+        self, context: Context, root: Node, place: FilePlace, taker: Taker, cache: Optional[Cache] = None
+    ) -> None:
         self._context = context
+        self._cache = cache
         self._root = root
         self._place = place
         self._taker = taker
@@ -236,9 +241,19 @@ class ChecksumWalk:
             before = os.fstat(descriptor)
             if not tree.same_entry(before, info):
                 raise tree.replaced("source")
+            reading: Optional[Reading] = None
+            if self._cache is not None:
+                known = self._cache.find(algorithms[0], descriptor, before)
+                if known is not None:
+                    worker.counts["checksums_cached"] += 1
+                    worker.tally.bytes_passed += before.st_size
+                    return [known]
+                reading = self._cache.begin(algorithms[0], descriptor, before)
             worker.tally.bytes_total += before.st_size
             path = join(directory.path, name)
             sums, length = self._read(worker, path, descriptor, algorithms)
+            if reading is not None:
+                reading.keep(descriptor, sums[0])
             after = os.fstat(descriptor)
             if not _is_unchanged(before, after):
                 worker.tally.retries += 1

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, ContextManager, Dict, Iterator, Tuple
+from typing import Any, ContextManager, Dict, Iterator, Optional, Tuple
 
-from . import _platform, digests, tree
+from . import _platform, digests, sumcache_file, tree
 from ._context import Context
 from ._errors import JobError
 from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, number, optional, read_object, text
 from .adjust import Adjusting
 from .census import Census
+from .compare import Checksums
 from .deletions import Deletions
 from .directories import Directory
 from .far import login, pool
@@ -86,6 +87,7 @@ SYNC: Dict[str, Field] = {
     "destination": Field(absolute_path, required=True),
     "compare": Field(choice("quick", "checksum"), "quick"),
     "checksum_algorithm": Field(choice(*digests.ALGORITHMS), digests.DEFAULT),
+    "checksum_cache": sumcache_file.FIELD,
     "update": Field(boolean, False),
     "verify": Field(boolean, False),
     "on_vanished": Field(choice("warn", "fail"), "warn"),
@@ -151,12 +153,28 @@ def _local_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _checksums(context: Context) -> Iterator[Optional[Checksums]]:
+    """By which contents are compared, if they are to be remembered."""
+    parameters = context.parameters
+    if parameters["compare"] != "checksum" or not parameters["checksum_cache"]["max_size"]:
+        yield None
+        return
+    algorithm = digests.ALGORITHMS[parameters["checksum_algorithm"]]
+    algorithm.require()
+    with sumcache_file.opened(context) as cache:
+        # Without one, what is on this host is compared itself.
+        is_far = parameters["far"]["side"] != "none"
+        yield Checksums(algorithm, cache, context.check) if cache is not None or is_far else None
+
+
 def _synchronize(context: Context, opening: ContextManager[Tuple[SourceDirectory, bool]]) -> None:
     session = Session(context)
     earlier = context.statistics
     try:
-        with opening as opened:
+        with opening as opened, _checksums(context) as checksums:
             source, is_seen_from_here = opened
+            session.checksums = checksums
             with Roots(context, source, is_seen_from_here) as roots:
                 _Synchronization(session, roots).run()
     finally:

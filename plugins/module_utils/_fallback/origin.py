@@ -14,7 +14,7 @@ import os
 from typing import Callable, ContextManager, Iterable, Iterator, Optional, Tuple
 
 from . import following, tree, xattrs
-from .compare import same_content
+from .compare import Checksums, same_content
 from .tree import Route, Vanished
 from .xattrs import Xattrs
 
@@ -40,6 +40,10 @@ class SourceFile(abc.ABC):
     @abc.abstractmethod
     def same_content(self, target: int, size: int, check: Callable[[], None]) -> bool:
         """Whether the open file ``target`` has the same ``size`` bytes, and both no more."""
+
+    @abc.abstractmethod
+    def same_checksum(self, target: int, size: int, checksums: Checksums) -> bool:
+        """The same, by checksums that either end may know from earlier."""
 
     @abc.abstractmethod
     def receive(
@@ -139,6 +143,10 @@ class LocalFile(SourceFile):
 
     def same_content(self, target: int, size: int, check: Callable[[], None]) -> bool:
         return same_content(self.descriptor, target, size, check)
+
+    def same_checksum(self, target: int, size: int, checksums: Checksums) -> bool:
+        same = checksums.of(self.descriptor, size) == checksums.of(target, size)
+        return same and os.fstat(self.descriptor).st_size == os.fstat(target).st_size == size
 
     def receive(
         self, ranges: Iterator[Range], check: Callable[[], None], earlier: Optional[int]

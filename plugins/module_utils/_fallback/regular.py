@@ -91,6 +91,8 @@ class Files(Handler):
         try:
             destination = self._open_destination(item, existing)
             try:
+                if self.session.checksums is not None:
+                    return source.same_checksum(destination, existing.st_size, self.session.checksums)
                 return source.same_content(destination, existing.st_size, self.context.check)
             finally:
                 os.close(destination)

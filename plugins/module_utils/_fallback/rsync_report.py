@@ -29,7 +29,7 @@ _STATISTICS = (
     *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "bytes_reused", "files_unchanged"),
     "files_newer",
     *("metadata_updated", "directories_created", "symlinks_created", "hard_links_created", "specials_created"),
-    *("deleted", "temporaries_removed", "skipped", "files_verified"),
+    *("deleted", "temporaries_removed", "skipped", "files_verified", "checksums_cached"),
 )
 _NUMBER_OF_FILES = re.compile(rb"Number of files: \d+(?: \((.*)\))?")
 _KIND_AND_NUMBER = re.compile(rb"(\w+): (\d+)")

@@ -14,6 +14,7 @@ from typing import Any, ContextManager, Dict, Iterator, List, NamedTuple, Option
 from . import tree
 from ._context import Context
 from ._errors import ItemError
+from .compare import Checksums
 from .copy import Copier
 from .filters import Filters
 from .flush import Flusher
@@ -46,6 +47,8 @@ class Session:
         self.context = context
         self.dry_run = context.dry_run
         self.by_content = parameters["compare"] == "checksum"
+        # By which contents are compared, if not by themselves.
+        self.checksums: Optional[Checksums] = None
         self.update: bool = parameters["update"]
         self.verify: bool = parameters["verify"]
         self.resume: bool = parameters["resume"]
@@ -90,6 +93,8 @@ class Session:
         for worker in self._workers:
             total.add(worker.counters)
         figures = total.as_dict()
+        if self.checksums is not None:
+            figures["checksums_cached"] += self.checksums.known
         if earlier:
             for name in DEEDS:
                 figures[name] += earlier[name]

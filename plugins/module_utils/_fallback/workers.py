@@ -41,6 +41,7 @@ class Counters:
     temporaries_removed = 0
     skipped = 0
     files_verified = 0
+    checksums_cached = 0
 
     def add(self, other: Counters) -> None:
         for name in COUNTERS:
@@ -54,7 +55,7 @@ COUNTERS = tuple(name for name, value in vars(Counters).items() if value == 0)
 # Those that count what was done, and not what there is.
 DEEDS = (
     *("files_copied", "bytes_copied", "files_resumed", "bytes_resumed", "bytes_reused", "metadata_updated"),
-    "directories_created",
+    *("directories_created", "checksums_cached"),
     *("symlinks_created", "hard_links_created", "specials_created", "deleted", "temporaries_removed", "files_verified"),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import _units
-from . import filters, preflight
+from . import cache, filters, preflight
 from .preflight import FileSyncError
 from .sync import LOWEST_BUFFER, check_parallel
 
@@ -22,6 +22,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "filters": {"type": "list", "elements": "str", "default": []},
     "parallel_files": {"type": "int", "default": 8},
     "buffer_size": {"type": "str", "default": "256KB"},
+    **cache.ARGUMENT_SPEC,
 }
 
 
@@ -43,6 +44,7 @@ def plan(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
         "filters": filters.parse(params["filters"], path),
         "parallel_files": params["parallel_files"],
         "buffer_size": buffer_size,
+        **cache.parameters(params),
     }
     # Without it the executor finds out by which one a manifest was made.
     algorithm = params["algorithm"] or (None if verify else "sha256")

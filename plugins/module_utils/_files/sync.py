@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .. import _units
-from . import far, filters, method, preflight
+from . import cache, far, filters, method, preflight
 from .preflight import FileSyncError
 
 __all__ = ["ARGUMENT_SPEC", "FileSyncError", "plan"]
@@ -52,6 +52,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "bandwidth_limit": {"type": "str"},
     "sync_frequency": {"type": "int", "default": 0},
     "direct_io": {"type": "bool", "default": False},
+    **cache.ARGUMENT_SPEC,
     **far.ARGUMENT_SPEC,
 }
 
@@ -94,6 +95,7 @@ def plan(
     for option in ("max_delete", "sync_frequency"):
         if params[option] is not None and params[option] < 0:
             raise FileSyncError(option, params[option], "give 0 or more")
+    remembered = cache.parameters(params)
     far.check(params)
     elsewhere = far.side(params)
     if elsewhere is not None and reached is None and params["direction"] != "host":
@@ -141,6 +143,7 @@ def plan(
         "sync_frequency": params["sync_frequency"],
         "direct_io": params["direct_io"],
         **amounts,
+        **remembered,
         **there,
     }, chosen
 

@@ -12,6 +12,8 @@ from .. import _units
 from .model import Key, ListOf, NamedValues, Section, boolean, choice, count, duration, percentage, size, text
 
 _WORKERS = 1024
+_LEAST_CACHE = 64 * 1024
+_MOST_CACHE = 1 << 50
 # The limits of the protocol: parts of 5 MB to 5 GB.
 _S3_LEAST_PART = 5 * _units.MB
 _S3_MOST_PART = 5 * _units.GB
@@ -116,11 +118,13 @@ MEMORY_OPTIMIZATION = Section(
             },
         ),
         "caching": Section(
-            "What is kept in case it is needed again.",
+            "What is kept in case it is needed again: checksums of files, on the hosts where these are.",
             {
-                "enabled": boolean("Keep it.", True),
-                "max_cache_size": size("Most memory for it.", "1GB"),
-                "cache_ttl": duration("How long it is kept.", 3600),
+                "enabled": boolean("Keep it.", False, "file_sync.checksum_cache.enabled"),
+                "max_cache_size": size(
+                    "Most room for it.", "64MB", "file_sync.checksum_cache.max_size", _LEAST_CACHE, _MOST_CACHE
+                ),
+                "cache_ttl": duration("How long it is kept.", "7d", "file_sync.checksum_cache.max_age", 1),
             },
         ),
     },

@@ -34,6 +34,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "bandwidth_limit",
         "buffer_size",
         "checksum_algorithm",
+        "checksum_cache",
         "chunk_size",
         "compare",
         "compression",

@@ -96,7 +96,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def asker(tree: Path) -> t.Iterator[Asker]:
     rules = [{"action": "hide", "regex": "hidden|.*\\.hidden"}]
-    made = Asker(Offer(str(tree), Filters([check_filter(rule, "filters") for rule in rules]), follow=False))
+    made = Asker(Offer(str(tree), Filters([check_filter(rule, "filters") for rule in rules]), follow=False, cache=None))
     yield made
     made.close()
 

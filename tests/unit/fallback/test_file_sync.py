@@ -96,6 +96,7 @@ def test_new_tree(sync: t.Any, website: Path, destination: Path) -> None:
         "skipped": 0,
         "files_newer": 0,
         "files_verified": 0,
+        "checksums_cached": 0,
         "changes": 11,
     }
 

@@ -15,16 +15,18 @@ import queue
 import stat
 import struct
 import zlib
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from .. import _platform, following, tree, xattrs
 from .._errors import ItemError, JobError
 from ..census import Census
-from ..compare import MOST_AT_ONCE
+from ..compare import MOST_AT_ONCE, checksum_of
 from ..copy import data_ranges, is_sparse
-from ..digests import ALGORITHMS, DEFAULT, Algorithm
+from ..digests import ALGORITHMS, DEFAULT
 from ..filters import Filters, check_filter
 from ..roots import open_source
+from ..sumcache import Cache
+from ..sumcache_file import open_cache
 from ..tree import Route, join, text
 from ..xattrs import Xattrs
 from .frames import CENSUS, DATA, END, PART, SAME, ConnectionLost, Frames
@@ -43,8 +45,9 @@ class Offer:
     """All that the other end may see: one tree, without what the filters hide. That end may belong to somebody whom
     this one does not trust with anything else."""
 
-    def __init__(self, root: str, filters: Filters, follow: bool) -> None:
+    def __init__(self, root: str, filters: Filters, follow: bool, cache: Optional[Dict[str, Any]]) -> None:
         self.root = root
+        self.cache = cache
         self.follow = follow
         self.filters = filters
 
@@ -61,7 +64,9 @@ class Server:
         self._root_path = ""
         self._filters: Optional[Filters] = None
         self._with_xattrs = False
-        self._checksums = ALGORITHMS[DEFAULT]
+        self._algorithm = ALGORITHMS[DEFAULT]
+        self._cache: Optional[Cache] = None
+        self._cache_options: Optional[Dict[str, Any]] = None
         self._follow = False
         self._privileged = _platform.effective_user() == 0
         self._namer = Namer(wanted=False)
@@ -99,6 +104,8 @@ class Server:
             self._route.__exit__()
         if self._root >= 0:
             os.close(self._root)
+        if self._cache is not None:
+            self._cache.close()
 
     def _answer(self, question: Message) -> None:
         kinds = {
@@ -136,8 +143,9 @@ class Server:
         if self._follow and self._offer is not None and not self._offer.follow:
             raise JobError("bad_job", "symbolic links are not followed in this job")
         if question.get("checksums") is not None:
-            self._checksums = ALGORITHMS[question["checksums"]]
-            self._checksums.require("the source's host")
+            self._algorithm = ALGORITHMS[question["checksums"]]
+            self._algorithm.require("the source's host")
+        self._cache_options = question.get("cache") if self._offer is None else self._offer.cache
         self._root = open_source(path)
         self._root_path = path
         self._with_xattrs = bool(question["xattrs"]) and _platform.HAS_XATTRS
@@ -311,26 +319,22 @@ class Server:
     def _digest(self, question: Message) -> Message:
         descriptor, _info = self._open(question)
         try:
-            digest = digest_of(descriptor, question["size"], self._checksums)
-            return {**self._stat(os.fstat(descriptor)), "digest": digest}
+            told: Message = {}
+            cache = self._open_cache(told) if question.get("known") else None
+            checksum, known = checksum_of(descriptor, question["size"], self._algorithm, cache=cache)
+            return {**self._stat(os.fstat(descriptor)), **told, "digest": checksum.hex(), "known": known}
         finally:
             os.close(descriptor)
+
+    def _open_cache(self, told: Message) -> Optional[Cache]:
+        """The cache of checksums, and the first time what is to be told of it."""
+        if self._cache_options is not None:
+            options, notices = self._cache_options, told.setdefault("notices", [])
+            self._cache_options = None
+            self._cache = open_cache(options, bool(options["read_only"]), notices)
+        return self._cache
 
 
 def block_digest(block: bytes) -> bytes:
     """What tells two blocks apart."""
     return hashlib.blake2b(block, digest_size=DIGEST).digest()
-
-
-def digest_of(descriptor: int, size: int, algorithm: Algorithm, check: Callable[[], None] = lambda: None) -> str:
-    """The checksum of the first ``size`` bytes of an open file, or of fewer if it has fewer."""
-    digest = algorithm.new()
-    position = 0
-    while position < size:
-        data = os.pread(descriptor, min(size - position, MOST_AT_ONCE), position)
-        if not data:
-            break
-        check()
-        digest.update(data)
-        position += len(data)
-    return str(digest.digest().hex())

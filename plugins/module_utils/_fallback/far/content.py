@@ -15,13 +15,14 @@ import struct
 import zlib
 from typing import Callable, Deque, Iterator, Optional, Tuple
 
-from ..compare import MOST_AT_ONCE
+from ..compare import MOST_AT_ONCE, Checksums
 from ..origin import Part, Range, SourceFile
 from ..tree import text
 from ..xattrs import Xattrs
-from .answers import BLOCK, block_digest, digest_of
+from .answers import BLOCK, block_digest
 from .frames import DATA, SAME, ConnectionLost
 from .listing import FarTree
+from .messages import Message
 from .questions import Answer
 
 _POSITION = struct.Struct(">Q")
@@ -75,12 +76,21 @@ class FarFile(SourceFile):
         return self._read_xattrs(root)
 
     def same_content(self, target: int, size: int, check: Callable[[], None]) -> bool:
-        question = {"ask": "digest", "path": text(self._path), "identity": self._identity, "size": size}
+        return self._same(target, size, Checksums(self._tree.algorithm, None, check), {})
+
+    def same_checksum(self, target: int, size: int, checksums: Checksums) -> bool:
+        return self._same(target, size, checksums, {"known": True})
+
+    def _same(self, target: int, size: int, checksums: Checksums, known: Message) -> bool:
+        """Compare the checksums of both files, which each end computes, or knows if ``known`` is asked for."""
+        question = {"ask": "digest", "path": text(self._path), "identity": self._identity, "size": size, **known}
         answer = self._tree.questions.ask(question)
-        here = digest_of(target, size, self._tree.checksums, check)
+        here = checksums.of(target, size)
         message = self._tree.read(answer.take()[1])
+        self._tree.tell(message)
+        checksums.count(bool(message.get("known")))
         ends = self._tree.stat(message).st_size == os.fstat(target).st_size == size
-        return ends and message.get("digest") == here
+        return ends and message.get("digest") == here.hex()
 
     def receive(
         self, ranges: Iterator[Range], check: Callable[[], None], earlier: Optional[int]

@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import threading
-from typing import Any, Dict, Optional, Sequence, cast
+from typing import Any, Callable, Dict, Optional, Sequence, cast
 
 from ..digests import ALGORITHMS, DEFAULT
 from ..tree import from_text, text
@@ -30,10 +30,17 @@ _ENTRIES_AHEAD = 2000
 
 class Wanted:
     """What is wanted of a tree: extended attributes, names of owners, symbolic links as what they lead to, how blocks
-    are compressed, checksums of which kind (None for none)."""
+    are compressed, checksums of which kind (None for none), and how they are remembered (None for not at all)."""
 
     def __init__(
-        self, xattrs: bool, names: bool, follow: bool, compression: str, level: int, checksums: Optional[str]
+        self,
+        xattrs: bool,
+        names: bool,
+        follow: bool,
+        compression: str,
+        level: int,
+        checksums: Optional[str],
+        cache: Optional[Dict[str, Any]],
     ) -> None:
         self.xattrs = xattrs
         self.names = names
@@ -41,6 +48,7 @@ class Wanted:
         self.compression = compression
         self.level = level
         self.checksums = checksums
+        self.cache = cache
 
 
 class FarEntry:
@@ -81,10 +89,11 @@ class Listing:
 class FarTree:
     """One tree on another host."""
 
-    def __init__(self, questions: Questions, wanted: Wanted) -> None:
+    def __init__(self, questions: Questions, wanted: Wanted, notice: Callable[[str], None]) -> None:
         self.questions = questions
+        self._notice = notice
         self._wanted = wanted
-        self.checksums = ALGORITHMS[wanted.checksums or DEFAULT]
+        self.algorithm = ALGORITHMS[wanted.checksums or DEFAULT]
         self._owners = Owners()
         self._lock = threading.Lock()
         self._ahead: Dict[str, Answer] = {}
@@ -96,6 +105,11 @@ class FarTree:
             self._owners.learn(message.get("names", {}))
         raise_failure(message)
         return message
+
+    def tell(self, message: Message) -> None:
+        """Tell the notices of the other host."""
+        for notice in message.get("notices", []):
+            self._notice(str(notice))
 
     def stat(self, message: Message) -> os.stat_result:
         """What an entry is, with the owners that it has here."""
@@ -126,6 +140,7 @@ class FarTree:
             "compression": self._wanted.compression,
             "level": self._wanted.level,
             "checksums": self._wanted.checksums,
+            "cache": self._wanted.cache,
             "filters": rules,
             "one_file_system": one_file_system,
         }

@@ -18,6 +18,7 @@ from .. import digests
 from .._context import Context, Event
 from .._errors import JobError
 from ..filters import Filters
+from ..sumcache_file import cache_options
 from .answers import Offer, Server
 from .frames import EVENT, JOB, QUESTION, ConnectionLost
 from .link import Link
@@ -52,7 +53,9 @@ def push(context: Context) -> None:
 def _relayed(context: Context, link: Link) -> Event:
     """The last event of the job; the others are told as they come."""
     parameters = context.parameters
-    offer = Offer(parameters["source"], Filters(parameters["filters"]), parameters["follow_symlinks"])
+    offer = Offer(
+        parameters["source"], Filters(parameters["filters"]), parameters["follow_symlinks"], cache_options(context)
+    )
     server = Server(link.opened, offer)
     events: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()
 

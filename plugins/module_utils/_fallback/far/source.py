@@ -15,6 +15,7 @@ from .. import digests
 from .._context import Context
 from .._validate import bad_job
 from ..origin import SourceDirectory
+from ..sumcache_file import cache_options, warn
 from .distant import FarDirectory
 from .frames import CENSUS, ConnectionLost
 from .link import Link, machine
@@ -86,7 +87,8 @@ def _open(context: Context, questions: Questions, same_machine: bool) -> SourceD
         far["compression"],
         far["compression_level"],
         algorithm and algorithm.name,
+        cache_options(context),
     )
-    tree = FarTree(questions, wanted)
+    tree = FarTree(questions, wanted, lambda notice: warn(context, "on the source's host: %s" % notice))
     tree.open(parameters["source"], parameters["filters"], parameters["one_file_system"])
     return FarDirectory(tree, "").load()
