@@ -296,7 +296,8 @@ class Run:
         if self.check_mode or "lock_timeout" not in self.params:
             return None
         watching = set(writing_job_argument_spec())
-        options = {name: value for name, value in self.params.items() if name not in watching}
+        # Not with the passwords that open the way to another host.
+        options = {n: value for n, value in self.params.items() if n not in watching and not n.startswith("_far_")}
         content = json.dumps([self.module._name, options], sort_keys=True, default=str)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 

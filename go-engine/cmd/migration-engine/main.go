@@ -2,7 +2,8 @@
 
 // Command migration-engine carries out one job of the collection migration.assistant: "run" reads it from standard
 // input and writes events to standard output, "serve" is the other end of one that runs on another host, "version" tells
-// what this engine is and can do.
+// what this engine is and can do. When ssh starts it to ask for a password, as "run" has told ssh, it fetches the answer
+// from that process.
 package main
 
 import (

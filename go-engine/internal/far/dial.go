@@ -4,14 +4,12 @@ package far
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -348,27 +346,9 @@ func (t *tail) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// isDecoration tells what ssh says by the way: of a new host key, of a key exchange that is not of the newest, of an
-// option that it no longer has.
-func isDecoration(line string) bool {
-	for _, start := range []string{"Warning: Permanently added", "@@@", "** "} {
-		if strings.HasPrefix(line, start) {
-			return true
-		}
-	}
-	return strings.HasPrefix(line, "command-line line ") && strings.Contains(line, ": Unsupported option ")
-}
-
-// lastLine gives the last line that tells something: ssh says first what is wrong, and then that it gives up.
+// lastLine gives the line that tells most of what was said.
 func (t *tail) lastLine() string {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	said := ""
-	for line := range bytes.Lines(t.kept) {
-		text := strings.TrimSpace(strings.ToValidUTF8(string(line), "?"))
-		if text != "" && !isDecoration(text) {
-			said = text
-		}
-	}
-	return said
+	return telling(string(t.kept))
 }

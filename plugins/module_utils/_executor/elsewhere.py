@@ -17,6 +17,7 @@ import tempfile
 import typing as t
 
 from .._fallback.far import pool
+from .._fallback.far.complaints import telling
 from . import cache
 from .selection import host_platform, platform_name
 
@@ -172,6 +173,6 @@ def _ask(ssh: t.Sequence[str], script: str, sent: bytes = b"") -> t.Dict[str, st
     answers = (line.partition(" ") for line in done.stdout.decode("utf-8", "surrogateescape").splitlines())
     said = {word: rest for word, _space, rest in answers if word in ("engine", "platform")}
     if "platform" not in said and "engine" not in said:
-        lines = [line for line in complaints.splitlines() if line.strip()]
-        raise Unreachable(lines[-1].strip() if lines else "ssh ended with code %d and without a word" % done.returncode)
+        line = telling(complaints.splitlines())
+        raise Unreachable(line or "ssh ended with code %d and without a word" % done.returncode)
     return said

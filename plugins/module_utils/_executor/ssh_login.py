@@ -28,6 +28,8 @@ _LONGEST_USER, _LONGEST_HOST = 30, 128
 IDLE_SECONDS = 60
 # A socket's name has room for 104 bytes at least, and ssh adds 17 to it while it makes one.
 _LONGEST_DIRECTORY = 60
+# What ssh neither splits nor expands.
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+\Z")
 
 
 class Unavailable(Exception):
@@ -40,10 +42,9 @@ def by_password(ssh: t.Sequence[str], password: str, word: t.Optional[str]) -> t
     version = _output([ssh[0], "-V"])
     found = re.search(r"OpenSSH_(?:for_Windows_)?(\d+)\.(\d+)", version)
     if found is None or (int(found.group(1)), int(found.group(2))) < _OLDEST:
-        raise Unavailable(
-            "a login by password needs OpenSSH %d.%d or later on this side, which is %s; use a key"
-            % (*_OLDEST, (version.split(",")[0].strip() or "unable to start %s" % ssh[0]))
-        )
+        is_what = "is %s" % version.split(",")[0].strip() if version.strip() else "does not start"
+        message = "a login by password needs OpenSSH %d.%d or later on this side, and %s %s; use a key"
+        raise Unavailable(message % (*_OLDEST, ssh[0], is_what))
     settings = dict(line.partition(" ")[::2] for line in _output([*ssh[:-1], "-G", ssh[-1]]).splitlines())
     user, host = settings.get("user"), settings.get("hostkeyalias") or settings.get("hostname")
     if not user or not host:
@@ -77,6 +78,8 @@ def _pool_directory() -> str:
         try:
             if len(os.fsencode(directory)) > _LONGEST_DIRECTORY:
                 raise OSError("its name is too long for a socket")
+            if not _PLAIN.match(directory):
+                raise OSError("ssh would take its name for another")
             places.make_private(directory)
             info = os.lstat(directory)
             if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid() or info.st_mode & 0o077:

@@ -28,6 +28,7 @@ from ._context import Context
 from ._errors import ItemError, JobError
 from ._validate import Field, boolean, choice, integer, list_of, nested, number, read_object, text
 from .far import login, pool
+from .far.complaints import telling
 from .far.retry import with_retries
 from .files import SYNC
 from .roots import Destination
@@ -371,7 +372,7 @@ class _Work:
                     last = (last + self.report.complain(item[1]))[-_TAIL:]
                 else:
                     take(item[1])
-            return _Ended(process.wait(), last[-1] if last else "")
+            return _Ended(process.wait(), telling(last))
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -22,6 +22,7 @@ from .._context import Context
 from .._errors import JobError
 from ..tree import from_text
 from . import pool
+from .complaints import telling
 from .frames import ConnectionLost, Frames
 from .login import login_of
 
@@ -35,8 +36,6 @@ _MOST_NOISE = 64 << 10
 _TAIL = 8 << 10
 # For the other end to finish what it is at.
 _PATIENCE = 15.0
-# What ssh says by the way.
-_DECORATION = ("Warning: Permanently added", "@@@", "** ")
 
 
 def machine() -> str:
@@ -226,11 +225,9 @@ class Link:
                 self._tail = (self._tail + line)[-_TAIL:]
 
     def said(self) -> str:
-        """The last line that the command said on its standard error, which tells most."""
+        """The line that tells most of those that the command said on its standard error."""
         self._listening.join(1.0)
-        lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines()]
-        telling = [line for line in lines if line and not line.startswith(_DECORATION)]
-        return telling[-1] if telling else ""
+        return telling(self._tail.decode("utf-8", "replace").splitlines())
 
     def explain(self, error: ConnectionLost) -> JobError:
         """The loss of the connection, with the host and what the command said last."""

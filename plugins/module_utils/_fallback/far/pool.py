@@ -57,7 +57,9 @@ class Slot:
         if not self.kept:
             return
         self.kept = False
-        if _run([ssh[0], *self.words(), *ssh[1:], host, "true"], _PATIENCE) != 0:
+        # It asks nobody if it has to make a new one.
+        asking_nobody = ("-o", "BatchMode=yes")
+        if _run([ssh[0], *asking_nobody, *self.words(), *ssh[1:], host, "true"], _PATIENCE) != 0:
             self.discard(ssh[0])
 
     def discard(self, ssh: str) -> None:
