@@ -41,6 +41,8 @@ def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
         result["differences"] = [_without_kind(difference) for difference in outcome.differences]
         result["differences_count"] = outcome.differences_count
         result["differences_file"] = outcome.differences_file
+    if outcome.settings:
+        result["connection_settings"] = [_without_kind(setting) for setting in outcome.settings]
     # Ansible's own option decides whether a diff is shown; it is only built when it is.
     if module._diff:
         result["diff"] = diff(outcome)

@@ -32,6 +32,13 @@ func operationsHere() operations.Registry {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "connect" { // for ssh alone, as a job tells it
+		if err := far.HandOver(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) != 2 {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"migration.assistant/engine/internal/tcp"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -41,6 +42,12 @@ type Options struct {
 	KeepAlive, Silence time.Duration
 	// Window is how many bytes may be under way in one stream; 0 for the usual number.
 	Window int64
+	// Socket says what is asked of the connections themselves; nil for nothing.
+	Socket *Socket
+	// Sends says that this end sends the contents, not the other one.
+	Sends bool
+	// Report is told what becomes of that.
+	Report Report
 }
 
 // Host is the engine on another host that this one has connected to.
@@ -69,6 +76,9 @@ func Dial(ctx context.Context, version string, options Options) (*Host, error) {
 		return nil, wire.Fail(wire.Unreachable, "unable to reach %s: %w", options.Name, err)
 	}
 	host.Machine = answer.Machine
+	if options.Socket.isNeeded() {
+		host.useSocket()
+	}
 	if answer.Meeting != "" {
 		host.growing.Go(func() { host.grow(ctx, answer.Meeting) })
 	}
@@ -120,6 +130,33 @@ func (h *Host) Reason() string {
 	return ""
 }
 
+// useSocket tells what has become of what was asked of the connections, and adapts the rate from now on.
+func (h *Host) useSocket() {
+	wanted := h.options.Socket
+	opened := h.sockets()
+	if len(opened) == 0 {
+		wanted.tell(h.options.Report, nil)
+		return
+	}
+	wanted.tell(h.options.Report, opened[0])
+	if wanted.Interval > 0 {
+		h.growing.Go(h.adapt)
+	}
+}
+
+// sockets gives the connections that are open now.
+func (h *Host) sockets() []*tcp.Socket {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	var opened []*tcp.Socket
+	for _, link := range h.links {
+		if socket := link.socket(); socket != nil && link.greeted.Load() {
+			opened = append(opened, socket)
+		}
+	}
+	return opened
+}
+
 // connect starts the command once more, by a connection that was kept if there is one.
 func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, error) {
 	slot := h.options.Pool.take()
@@ -136,7 +173,7 @@ func (h *Host) connect(ctx context.Context, role, meeting string) (greeting, err
 
 // connectBy connects by a slot, which is the connection's for as long as that lasts; not so if it fails.
 func (h *Host) connectBy(ctx context.Context, slot *slot, role, meeting string) (greeting, error) {
-	link, err := startLink(slot.words(h.options.Command), h.options.Login)
+	link, err := startLink(slot.words(h.options.Command), h.options.Login, h.options.Socket)
 	if err != nil {
 		return greeting{}, err
 	}
@@ -179,47 +216,80 @@ type link struct {
 	ended   chan struct{}
 	closing sync.Once
 	greeted atomic.Bool
+	proxy   *proxy // makes ssh's connection; nil where ssh does that itself
 }
 
 // stderrPatience is how long the command's standard error may outlast it: a process of ssh that keeps the connection for
 // a following job may hold it open.
 const stderrPatience = time.Second
 
-func startLink(command []string, login *Login) (*link, error) {
+// startLink starts a command; login, and socket for what is asked of the connection that it makes, may be nil.
+func startLink(command []string, login *Login, socket *Socket) (*link, error) {
+	l := &link{ended: make(chan struct{})}
+	if hasProxy && socket.isNeeded() && socket.Unavailable == "" {
+		proxy, err := openProxy(socket)
+		if err != nil {
+			return nil, err
+		}
+		l.proxy, command = proxy, withProxy(command, proxy.command)
+	}
 	asked, err := login.begin()
+	if err == nil {
+		l.login, l.command = asked, exec.Command(command[0], command[1:]...)
+		err = l.start()
+	}
 	if err != nil {
+		l.closeHelpers()
 		return nil, err
 	}
-	l := &link{command: exec.Command(command[0], command[1:]...), ended: make(chan struct{}), login: asked}
+	return l, nil
+}
+
+func (l *link) start() error {
 	detach(l.command)
-	l.command.Env = asked.environment()
+	l.command.Env = l.login.environment()
 	l.command.Stderr = &l.errors
 	l.command.WaitDelay = stderrPatience
 	input, err := l.command.StdinPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// A pipe of our own: the command's Wait closes its own as soon as it ends, with what nobody has read.
 	output, write, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.command.Stdout = write
 	l.input, l.output = input, bufio.NewReaderSize(output, 256<<10)
 	if err := l.command.Start(); err != nil {
 		_ = output.Close()
 		_ = write.Close()
-		asked.close()
-		return nil, fmt.Errorf("unable to start %s: %w", command[0], plain(err))
+		return fmt.Errorf("unable to start %s: %w", l.command.Args[0], plain(err))
 	}
 	_ = write.Close()
-	asked.serve(l.command.Process)
+	l.login.serve(l.command.Process)
 	go func() {
 		_ = l.command.Wait()
-		asked.close()
+		l.closeHelpers()
 		close(l.ended)
 	}()
-	return l, nil
+	return nil
+}
+
+// closeHelpers ends what answered the command's questions, and what made its connection.
+func (l *link) closeHelpers() {
+	l.login.close()
+	if l.proxy != nil {
+		l.proxy.close()
+	}
+}
+
+// socket gives the connection that ssh uses; nil where that is not known here.
+func (l *link) socket() *tcp.Socket {
+	if l.proxy == nil {
+		return nil
+	}
+	return l.proxy.socket()
 }
 
 // plain leaves out what the message tells already.
@@ -296,6 +366,9 @@ func (l *link) sendPrelude(path string) error {
 // explain words why the command ended without an answer.
 func (l *link) explain() error {
 	<-l.ended
+	if l.proxy != nil && l.proxy.failure() != nil {
+		return l.proxy.failure() // ssh says only that it was given no connection
+	}
 	said := l.errors.lastLine()
 	if err := l.login.explain(said); err != nil {
 		return err

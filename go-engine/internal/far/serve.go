@@ -26,7 +26,7 @@ func Serve(version string, input, output *os.File, work func(near *Peer)) error 
 		}
 		return nil
 	}
-	near := &Peer{Machine: said.Machine, silence: seconds(said.Silence), window: said.Window}
+	near := &Peer{Machine: said.Machine, silence: seconds(said.Silence), window: said.Window, obeys: true}
 	meeting, closeMeeting := near.meet()
 	defer closeMeeting()
 	if err := sendGreeting(output, greeting{Version: version, Meeting: meeting}); err != nil {

@@ -33,6 +33,8 @@ type Peer struct {
 	keepAlive time.Duration // how often the other end hears of this one; 0 for never
 	silence   time.Duration // after which the other end is gone if nothing is heard of it; 0 for never
 	window    int64         // bytes under way in one stream; 0 for the usual number
+	pacer     pacer         // of what this end sends
+	obeys     bool          // the other end says how fast that is
 
 	mutex    sync.Mutex
 	sessions []*yamux.Session
@@ -49,6 +51,8 @@ const (
 	Data Kind = 'd'
 	// Job is for one job, which the end carries out that accepts the stream.
 	Job Kind = 'j'
+	// pace is for how fast the end may send that accepts the stream.
+	pace Kind = 'r'
 )
 
 // pipe is a connection by two files.
@@ -73,7 +77,7 @@ func (p *Peer) add(connection io.ReadWriteCloser, near bool) error {
 	if near {
 		begin = yamux.Client
 	}
-	heard := &listener{ReadWriteCloser: connection}
+	heard := &listener{ReadWriteCloser: paced{connection, &p.pacer}}
 	session, err := begin(heard, config)
 	if err != nil {
 		return err
@@ -117,6 +121,10 @@ func (p *Peer) serve(session *yamux.Session) {
 			var kind [1]byte
 			if _, err := io.ReadFull(stream, kind[:]); err != nil {
 				_ = stream.Close()
+				return
+			}
+			if Kind(kind[0]) == pace && p.obeys {
+				p.obeyPace(stream)
 				return
 			}
 			p.accept(Kind(kind[0]), stream)

@@ -4,6 +4,7 @@ package files
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -11,8 +12,12 @@ import (
 	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/operations"
 	"migration.assistant/engine/internal/origin"
+	"migration.assistant/engine/internal/tcp"
 	"migration.assistant/engine/internal/wire"
 )
+
+// largestBuffer of a connection: the kernel keeps twice as much in a number of 31 bits.
+const largestBuffer = 1<<30 - 1
 
 // farParameters say which side of a job is on another host, and how that is reached. Without a command it is the one
 // from which this job came.
@@ -33,6 +38,10 @@ func readFarParameters(parameters *wire.Object) farParameters {
 	asDuration := func(name string) time.Duration {
 		return time.Duration(object.Number(name, 0, false) * float64(time.Second))
 	}
+	var socket *far.Socket
+	if object.Has("socket") {
+		socket = readSocket(object.Object("socket"))
+	}
 	read := farParameters{
 		side: object.Choice("side", "none", "source", "destination"),
 		options: far.Options{
@@ -42,6 +51,7 @@ func readFarParameters(parameters *wire.Object) farParameters {
 			Connections: int(object.Integer("connections", 4, 1, 64)),
 			Timeout:     asDuration("connect_timeout"),
 			KeepAlive:   asDuration("keep_alive_interval"),
+			Socket:      socket,
 		},
 		compression: far.Compression{
 			Codec: object.Choice("compression", far.Codecs...),
@@ -52,6 +62,11 @@ func readFarParameters(parameters *wire.Object) farParameters {
 		retries:     int(object.Integer("retries", 0, 0, 1000)),
 		buffer:      object.Integer("stream_buffer_size", 2<<20, smallestWindow, 1<<30),
 		buffers:     object.Integer("stream_buffers", 0, 0, 1024),
+	}
+	read.options.Sends = read.side == "destination"
+	if socket != nil {
+		socket.Endpoint.Name = read.options.Name
+		socket.Limit = parameters.Integer("bandwidth_limit", 0, 0, math.MaxInt64)
 	}
 	// This end notices first, so that it can say what happened.
 	if patience := asDuration("read_timeout"); patience > 0 && read.options.KeepAlive > 0 {
@@ -109,6 +124,36 @@ func readPool(parameters *wire.Object) *far.Pool {
 	}
 }
 
+// readSocket reads what is asked of the connections, and where they lead.
+func readSocket(object *wire.Object) *far.Socket {
+	asDuration := func(name string) time.Duration {
+		return time.Duration(object.Number(name, 0, false) * float64(time.Second))
+	}
+	socket := &far.Socket{
+		Wanted: tcp.Wanted{
+			ReceiveBuffer: int(object.Integer("receive_buffer", 0, 0, largestBuffer)),
+			SendBuffer:    int(object.Integer("send_buffer", 0, 0, largestBuffer)),
+			Force:         object.Bool("force_buffers", false),
+		},
+		Endpoint: tcp.Endpoint{
+			Port:        int(object.Integer("port", 22, 1, 65535)),
+			BindAddress: string(object.Path("bind_address", "")),
+			KeepAlive:   object.Bool("keep_alive", true),
+			Timeout:     asDuration("connect_timeout"),
+		},
+		Unavailable: string(object.Path("unavailable", "")),
+		Interval:    asDuration("adapt_interval"),
+	}
+	for _, address := range object.Paths("addresses") {
+		socket.Endpoint.Addresses = append(socket.Endpoint.Addresses, string(address))
+	}
+	if object.Has("no_delay") {
+		wanted := object.Bool("no_delay", true)
+		socket.NoDelay = &wanted
+	}
+	return socket
+}
+
 // openedSource is the root of the source, on this host or another.
 type openedSource struct {
 	root           origin.Directory
@@ -129,7 +174,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 	source := &openedSource{}
 	peer := session.Near
 	if len(parameters.far.options.Command) > 0 {
-		host, err := far.Dial(ctx, session.Version, parameters.far.options)
+		host, err := far.Dial(ctx, session.Version, parameters.far.dialing(session))
 		if err != nil {
 			return nil, err
 		}
@@ -185,6 +230,13 @@ func (s *openedSource) explain(err error) error {
 		return wire.Fail(wire.Unreachable, "%w", err)
 	}
 	return lostHost(s.host, err)
+}
+
+// dialing gives the options of a connection of that job.
+func (p *farParameters) dialing(session *operations.Session) far.Options {
+	options := p.options
+	options.Report = session
+	return options
 }
 
 func lostHost(host *far.Host, err error) error {

@@ -30,7 +30,7 @@ func push(ctx context.Context, session *operations.Session, parameters *syncPara
 		return nil, err
 	}
 	session.Elsewhere.Store(true)
-	host, err := far.Dial(ctx, session.Version, parameters.far.options)
+	host, err := far.Dial(ctx, session.Version, parameters.far.dialing(session))
 	if err != nil {
 		return nil, err
 	}

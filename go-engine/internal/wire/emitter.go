@@ -18,7 +18,7 @@ const (
 	flushDelay = 100 * time.Millisecond
 )
 
-// Emitter writes events, and may be used by several goroutines. Changes, differences and warnings are gathered and written by
+// Emitter writes events, and may be used by several goroutines. Changes, differences, warnings and settings are gathered and written by
 // groups of whole lines, after 100 ms at the latest; all other events are written at once, with what was gathered
 // before them. Only the runner emits hello, progress, sample, result and error.
 type Emitter struct {

@@ -13,7 +13,9 @@ import typing as t
 
 Event = t.Dict[str, t.Any]
 
-KNOWN_EVENTS = frozenset(("hello", "progress", "change", "difference", "warning", "sample", "result", "error"))
+KNOWN_EVENTS = frozenset(
+    ("hello", "progress", "change", "difference", "warning", "setting", "sample", "result", "error")
+)
 TERMINAL_EVENTS = frozenset(("result", "error"))
 MAX_LINE = 16 * 1024 * 1024
 

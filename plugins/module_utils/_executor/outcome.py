@@ -38,7 +38,7 @@ class Outcome:
 
     changes: the first SAMPLE_SIZE change events; changes_count: how many there were; changes_file: a
     JSON Lines file with all of them when there were more; the same for difference events. statistics,
-    performance, samples, warnings: as in the protocol's events.
+    performance, samples, warnings, settings: as in the protocol's events.
     """
 
     choice: Choice
@@ -53,6 +53,7 @@ class Outcome:
     differences_file: t.Optional[str] = None
     warnings: t.List[Event] = field(default_factory=list)
     warnings_count: int = 0
+    settings: t.List[Event] = field(default_factory=list)
     samples: t.List[Event] = field(default_factory=list)
 
 
@@ -86,6 +87,8 @@ class Collector:
             outcome.warnings_count += 1
             if len(outcome.warnings) < SAMPLE_SIZE:
                 outcome.warnings.append(event)
+        elif kind == "setting":
+            outcome.settings.append(event)
         elif kind == "sample":
             outcome.samples.append(event)
             if len(outcome.samples) > 2 * SAMPLE_SIZE:
