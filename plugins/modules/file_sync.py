@@ -186,6 +186,38 @@ options:
       - O(ssh_options) with C(ControlPath) or C(ControlMaster) of its own takes its place.
     type: bool
     default: false
+  tcp_window_size:
+    description:
+      - >-
+        Size of both buffers of each TCP connection between two hosts, such as V(16MB), which its window follows. From
+        V(4KB) to less than V(1GB).
+      - >-
+        The kernel tunes them by itself, up to C(net.ipv4.tcp_rmem) and C(net.ipv4.tcp_wmem), and a fixed size switches
+        that off. One that is lower is therefore not set, unless O(force_tcp_buffers=true). Without root's rights one
+        that is higher may have C(net.core.rmem_max) and C(net.core.wmem_max) at most.
+      - >-
+        RV(connection_settings) tells what has become of it, and so does a notice V(connection_setting) where that is
+        not what was asked for. It concerns the end from which the connections are made.
+      - >-
+        ssh gets its connections from the executor then. That is not possible where it goes through another host or
+        command (C(ProxyJump), C(ProxyCommand)), or where its configuration has C(CanonicalizeHostname) or
+        C(BindInterface), and on Linux only.
+    type: str
+  tcp_receive_buffer:
+    description: Size of the buffer for what a connection receives, instead of O(tcp_window_size).
+    type: str
+  tcp_send_buffer:
+    description: Size of the buffer for what a connection sends, instead of O(tcp_window_size).
+    type: str
+  force_tcp_buffers:
+    description: Set these sizes also where the kernel's own tuning goes further. On a long fast link that is slower.
+    type: bool
+    default: false
+  tcp_no_delay:
+    description:
+      - Send small packets at once, without Nagle's algorithm.
+      - ssh always does; V(true) proves it in RV(connection_settings), and V(false) is told to be unsupported there.
+    type: bool
   _far_password:
     description: What the action plugin asks its connection for. Not to be given in a task.
     type: str
@@ -396,6 +428,27 @@ options:
   bandwidth_limit:
     description: Most bytes per second over all files, such as V(50MB/s). No limit by default.
     type: str
+  adaptive_bandwidth:
+    description:
+      - Leave room for others in the network between two hosts.
+      - >-
+        Soon after the start, and every O(bandwidth_test_interval) seconds, it is measured how long a packet takes there
+        and back, and how many are lost. If it takes much longer than at best (by half, and by 50 ms at least), a queue
+        of this transfer stands in the network, in which all others wait. Then the rate is lowered, by a fifth of what
+        arrives each time, until the queue is gone; so it is when more than 2 % of the packets that are sent are lost,
+        as long as that helps. Otherwise it is raised again, by a tenth each time, up to O(bandwidth_limit).
+      - >-
+        It never falls below an eighth of the best rate so far, or 64 KB/s. What is measured is what goes over the wire,
+        compressed. Each change is listed in RV(notices) as V(bandwidth_adjusted).
+      - >-
+        Where the connections are not the executor's to make, see O(tcp_window_size), and with O(method=ssh_rsync), the
+        notice V(bandwidth_not_adapted) says so.
+    type: bool
+    default: false
+  bandwidth_test_interval:
+    description: Seconds between two looks at the network for O(adaptive_bandwidth). At least V(1).
+    type: float
+    default: 300
   sync_frequency:
     description:
       - >-
@@ -521,6 +574,16 @@ notices_count:
   description: Number of all notices.
   returned: always
   type: int
+connection_settings:
+  description: >-
+    What has become of each option of TCP that was asked for, as it was read back: what was C(wanted), what it was
+    C(before), which for a buffer is the size up to which the kernel goes by itself, what it is C(after), and C(status):
+    V(ok), V(kept_higher), V(clamped) or V(unsupported), with the C(reason). Sizes in bytes. It is no part of
+    C(changed).
+  returned: between two hosts, when the task asks for one
+  type: list
+  elements: dict
+  sample: [{id: tcp_send_buffer, wanted: 32768, before: 4194304, after: 4194304, status: kept_higher, reason: ""}]
 error_code:
   description: What kind of failure it was, such as V(max_delete_exceeded).
   returned: failure of the job

@@ -95,6 +95,19 @@ def from_memory(python: str, size: int) -> str:
     return "%s -c %s %d" % (python, shlex.quote(_FROM_MEMORY), size)
 
 
+def configuration(ssh: t.Sequence[str]) -> t.Dict[str, str]:
+    """What ssh's configuration is for a host: value of each option, by its name in small letters. Empty where ssh does
+    not tell. ssh: the words with the host."""
+    try:
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            [ssh[0], "-G", *ssh[1:]], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError:
+        return {}
+    lines = done.stdout.decode("utf-8", "surrogateescape").splitlines() if done.returncode == 0 else []
+    return dict(line.split(" ", 1) for line in lines if " " in line)
+
+
 def fast_ciphers(ssh: t.Sequence[str], host: str) -> t.List[str]:
     """Words of ssh that prefer AES-GCM among the ciphers which its configuration allows; none where that gains nothing.
 
@@ -105,13 +118,9 @@ def fast_ciphers(ssh: t.Sequence[str], host: str) -> t.List[str]:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
             if not re.search(r"^(flags|Features)\b.*\baes\b", stream.read(), re.MULTILINE):
                 return []
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            [*ssh, "-G", host], stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
     except OSError:
         return []
-    allowed = re.search(r"^ciphers (\S+)$", done.stdout.decode("utf-8", "replace"), re.MULTILINE)
-    names = allowed.group(1).split(",") if allowed else []
+    names = configuration([*ssh, host]).get("ciphers", "").split(",")
     fast = [name for name in names if "-gcm@" in name]
     if not fast or names[0] in fast:
         return []

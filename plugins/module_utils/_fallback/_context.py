@@ -51,6 +51,8 @@ class Context:
         # The end that has the source, where that has given the job; and whether there was a connection to another.
         self.near: Any = None
         self.connected = False
+        # What is asked of the connections to it.
+        self.socket: Any = None
         self._emit = emit
         self._lock = threading.Lock()
         self._cancelled = cancelled
@@ -121,6 +123,12 @@ class Context:
         if path is not None:
             event["path"] = path
         self.emit(event)
+
+    def setting(self, setting: Event) -> None:
+        """Report what has become of a setting that was wanted; a warning too where that is not what was."""
+        self.emit({"event": "setting", **setting})
+        if setting["status"] != "ok":
+            self.warning("connection_setting", "%s is %s: %s" % (setting["id"], setting["status"], setting["reason"]))
 
     def failure(self, path: str, error: BaseException) -> None:
         """Count and report an entry that failed; the work goes on, and the job ends with ``partial_failure``."""

@@ -36,6 +36,14 @@ class Watch(abc.ABC):
         while not self._ended.wait(self._seconds):
             self.look()
 
+    def wait(self, seconds: float) -> None:
+        """Look again after so many seconds from now on."""
+        self._seconds = seconds
+
+    def is_ended(self, seconds: float) -> bool:
+        """Wait so long, and no longer than it is looked; whether that has ended."""
+        return self._ended.wait(seconds)
+
     def end(self) -> None:
         """Look no more."""
         self._ended.set()

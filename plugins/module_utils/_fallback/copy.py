@@ -11,11 +11,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
-from typing import Callable, Iterator, List, Optional, Set, Tuple
+from typing import Iterator, List, Optional, Set, Tuple
 
 from . import _platform, direct
 from ._context import Context
+from ._limiter import Limiter
 from .origin import SourceFile
 from .partial import Partial, pieces
 from .workers import Worker
@@ -27,28 +27,6 @@ _KERNEL_COPY_FROM = 1 << 20
 _KERNEL_PIECE = 16 << 20
 _CANNOT_REFLINK = frozenset([errno.EOPNOTSUPP, errno.EXDEV, errno.ENOTTY, errno.ENOSYS])
 _CANNOT_KERNEL_COPY = frozenset([errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ETXTBSY, errno.EPERM])
-
-
-class Limiter:
-    """Paces all workers together to a number of bytes per second."""
-
-    def __init__(self, rate: int, check: Callable[[], None]) -> None:
-        self.rate = rate
-        self._check = check
-        self._lock = threading.Lock()
-        self._free_at = time.monotonic()
-
-    def take(self, size: int) -> None:
-        """Wait until ``size`` more bytes may be moved."""
-        with self._lock:
-            start = max(self._free_at, time.monotonic())
-            self._free_at = start + size / self.rate
-        while True:
-            self._check()
-            wait = start - time.monotonic()
-            if wait <= 0:
-                return
-            time.sleep(min(wait, 0.1))
 
 
 class Copier:

@@ -20,6 +20,7 @@ from .compare import Checksums
 from .deletions import Deletions
 from .directories import Directory
 from .far import login, pool
+from .far.proxy import FIELD as SOCKET
 from .far.push import push
 from .far.retry import with_retries
 from .far.source import far_source
@@ -61,6 +62,7 @@ _FAR: Dict[str, Field] = {
     "compression_level": Field(integer(0, 22), 0),
     "stream_buffer_size": Field(integer(256 << 10, 1 << 30), 2 << 20),
     "stream_buffers": Field(integer(0, 1024), 0),
+    "socket": SOCKET,
 }
 
 

@@ -29,7 +29,10 @@ from ._errors import ItemError, JobError
 from ._validate import Field, boolean, choice, integer, list_of, nested, number, read_object, text
 from .far import login, pool
 from .far.complaints import telling
+from .far.proxy import FIELD as SOCKET
+from .far.proxy import Socket
 from .far.retry import with_retries
+from .far.ssh import Ssh
 from .files import SYNC
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
@@ -65,6 +68,7 @@ _FAR: Dict[str, Field] = {
     "lock_timeout": Field(number(), 0),
     "compression": Field(choice("none", *_CODECS), "none"),
     "compression_level": Field(integer(0, 22), 0),
+    "socket": SOCKET,
 }
 # What means the same as for the other methods.
 _AS_EVER = (
@@ -123,6 +127,7 @@ class _Work:
         self._parameters = context.parameters
         self._far: Dict[str, Any] = self._parameters["far"]
         self._is_push = self._far["side"] == "destination"
+        self._socket = Socket.of(context)
         self.report = Report(context)
 
     def run(self) -> None:
@@ -137,6 +142,7 @@ class _Work:
                 self._context.meter.phase = "verify"
                 self._verify()
             self._context.meter.phase = "finish"
+        self._socket.tell(None, can_adapt=False)
 
     def _destination(self) -> ContextManager[Any]:
         """The lock on a destination of this host, which is made with its parents if it is missing."""
@@ -310,26 +316,18 @@ class _Work:
     def _run_command(self, command: Sequence[str], listed: bytes, take: Callable[[bytes], None]) -> _Ended:
         """Run rsync over a connection of its own, and give each line of its standard output."""
         far = self._far
-        slot = pool.take(far["pool"])
-        try:
-            ssh = list(far["ssh"])
-            if slot is not None:
-                slot.prove(ssh, far["host"])
-                ssh[1:1] = slot.words()
-            with login.login_of(far["login"]) as answers:
-                words = [command[0], "--rsh=" + shlex.join(ssh), *command[1:]]
-                ended = self._run_process(words, answers, listed, take)
-                if answers is not None and ended.code != 0:
-                    answers.explain(far["name"], ended.last)
-                return ended
-        finally:
-            if slot is not None:
-                slot.release()
+        with Ssh(self._context) as ssh:
+            if ssh.slot is not None:
+                ssh.slot.prove(far["ssh"], far["host"])
+            words = list(far["ssh"])
+            words[1:1] = ssh.words()
+            ended = self._run_process([command[0], "--rsh=" + shlex.join(words), *command[1:]], ssh, listed, take)
+            if ssh.proxy is None or ssh.proxy.connection is not None:
+                ssh.socket.tell(ssh.proxy, can_adapt=False)
+            return ended if ended.code == 0 else ended._replace(last=ssh.explain(ended.last))
 
-    def _run_process(
-        self, command: Sequence[str], answers: Optional[login.Login], listed: bytes, take: Callable[[bytes], None]
-    ) -> _Ended:
-        environment = os.environ if answers is None else answers.environment()
+    def _run_process(self, command: Sequence[str], ssh: Ssh, listed: bytes, take: Callable[[bytes], None]) -> _Ended:
+        environment = ssh.environment() or os.environ
         try:
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
                 [os.fsencode(tree.from_text(word)) for word in command],
@@ -341,8 +339,7 @@ class _Work:
             )
         except OSError as error:
             raise JobError("io_error", "unable to start rsync: %s" % (error.strerror or error)) from error
-        if answers is not None:
-            answers.serve(process.pid)
+        ssh.started(process.pid)
         lines: queue.Queue[Optional[Tuple[bool, bytes]]] = queue.Queue(10_000)
         readers = [
             threading.Thread(target=_read_lines, args=(stream, is_error, lines), name="rsync lines", daemon=True)

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from .. import _units
 from .._executor import elsewhere, ssh_login
+from . import connection
 from .preflight import FileSyncError
 
 ARGUMENT_SPEC: t.Dict[str, t.Any] = {
@@ -35,6 +36,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "numeric_ids": {"type": "bool", "default": False},
     "ssh_options": {"type": "dict", "default": {}},
     "connection_pooling": {"type": "bool", "default": False},
+    **connection.ARGUMENT_SPEC,
     # What the action plugin asks its connection for; not options of the user: the password that the way to another
     # user on the host may ask for, and the one by which ssh gets in.
     "_far_password": {"type": "str", "no_log": True},
@@ -129,14 +131,16 @@ def parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str
 def _connecting(
     params: t.Mapping[str, t.Any], ssh: t.Sequence[str], reached: t.Mapping[str, t.Any]
 ) -> t.Dict[str, t.Any]:
-    """How ssh, whose words end with the host, gets in, if that is not by a key and anew each time."""
-    made = {}
+    """How ssh, whose words end with the host, gets in, if that is not by a key, anew each time, and as ssh does it."""
+    made: t.Dict[str, t.Any] = {}
     if params["direction"] != "host" and params["_far_login_password"]:
         try:
             made["login"] = ssh_login.by_password(ssh, params["_far_login_password"], reached.get("asked_by"))
         except ssh_login.Unavailable as exc:
             raise FileSyncError("", None, str(exc)) from exc
-    kept = pool(params, ssh)
+    made.update(connection.parameters(params, ssh))
+    # A connection of an earlier job is as that has made it, and cannot be watched.
+    kept = pool(params, ssh) if "unavailable" in made.get("socket", {"unavailable": ""}) else None
     if kept is not None:
         made["pool"] = kept
     return made
@@ -204,6 +208,7 @@ def check(params: t.Mapping[str, t.Any]) -> None:
     if params["stream_buffers"] is not None and not 1 <= params["stream_buffers"] <= _MOST_BUFFERS:
         raise FileSyncError("stream_buffers", params["stream_buffers"], "give a number from 1 to %d" % _MOST_BUFFERS)
     ssh_words(params["ssh_options"])
+    connection.check(params)
 
 
 def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:

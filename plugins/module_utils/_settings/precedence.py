@@ -110,6 +110,7 @@ FIGURES: tuple[Figure, ...] = (
         "TCP window",
         "network_optimization.tcp_optimization.window_size",
         "network_optimization.tcp_window_size",
+        feeds=("file_sync.tcp_window_size",),
     ),
     _figure(
         "interval of keep-alive packets",

@@ -30,8 +30,10 @@ _JOB_OPTIONS = frozenset(
 
 FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
     (
+        "adaptive_bandwidth",
         "auto_adjust_parallelism",
         "bandwidth_limit",
+        "bandwidth_test_interval",
         "buffer_size",
         "checksum_algorithm",
         "checksum_cache",
@@ -47,6 +49,7 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "direction",
         "filters",
         "follow_symlinks",
+        "force_tcp_buffers",
         "keep_alive_interval",
         "large_file_method",
         "max_connections",
@@ -67,6 +70,10 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
         "stream_buffer_size",
         "stream_buffers",
         "sync_frequency",
+        "tcp_no_delay",
+        "tcp_receive_buffer",
+        "tcp_send_buffer",
+        "tcp_window_size",
         "update",
         "verify",
     )

@@ -19,6 +19,9 @@ _WORKERS = 1024
 _CONNECTIONS = 64
 _LEAST_CHUNK = 64 * _units.KB
 _LEAST_BUFFER = 4 * _units.KB
+_MOST_SOCKET_BUFFER = _units.GB - 1
+_TUNING = "The kernel's own tuning is kept where it goes further."
+_WINDOW = "TCP window of a connection. " + _TUNING
 
 PERFORMANCE = Section(
     "Which executor does the work.",
@@ -87,17 +90,35 @@ NETWORK_OPTIMIZATION = Section(
             "Use connections again instead of opening new ones.", False, "file_sync.connection_pooling"
         ),
         "keep_alive": boolean("Keep idle connections open.", None, "file_sync.keep_alive_interval"),
-        "tcp_window_size": size("TCP window of a connection. The kernel's own tuning is better in most cases."),
-        "read_buffer_size": size("Bytes read from a connection at once.", "32KB"),
-        "write_buffer_size": size("Bytes written to a connection at once.", "32KB"),
+        "tcp_window_size": size(_WINDOW, None, "file_sync.tcp_window_size", _LEAST_BUFFER, _MOST_SOCKET_BUFFER),
+        "read_buffer_size": size(
+            "Buffer of a TCP connection for what it receives. " + _TUNING,
+            None,
+            "file_sync.tcp_receive_buffer",
+            _LEAST_BUFFER,
+            _MOST_SOCKET_BUFFER,
+        ),
+        "write_buffer_size": size(
+            "Buffer of a TCP connection for what it sends. " + _TUNING,
+            None,
+            "file_sync.tcp_send_buffer",
+            _LEAST_BUFFER,
+            _MOST_SOCKET_BUFFER,
+        ),
         "max_bandwidth": Key(
             "rate in MB/s",
             "Most bytes per second of a task over all its files; 0 for no limit.",
             None,
             ("file_sync.bandwidth_limit",),
         ),
-        "adaptive_bandwidth": boolean("Adapt the rate to the network.", False),
-        "bandwidth_test_interval": duration("Time between two looks at the network.", 300),
+        "adaptive_bandwidth": boolean(
+            "Leave room for others in the network: go slower while a queue stands in it.",
+            False,
+            "file_sync.adaptive_bandwidth",
+        ),
+        "bandwidth_test_interval": duration(
+            "Time between two looks at the network.", 300, "file_sync.bandwidth_test_interval", minimum=1
+        ),
         "compression": Section(
             "Compression on the wire.",
             {
@@ -114,8 +135,12 @@ NETWORK_OPTIMIZATION = Section(
         "tcp_optimization": Section(
             "Options of TCP.",
             {
-                "window_size": size("TCP window of a connection. The kernel's own tuning is better in most cases."),
-                "no_delay": boolean("Send small packets at once (no Nagle's algorithm).", True),
+                "window_size": size(_WINDOW, None, "file_sync.tcp_window_size", _LEAST_BUFFER, _MOST_SOCKET_BUFFER),
+                "no_delay": boolean(
+                    "Send small packets at once (no Nagle's algorithm). ssh always does.",
+                    None,
+                    "file_sync.tcp_no_delay",
+                ),
                 "keep_alive": boolean("Keep idle connections open.", True, "file_sync.keep_alive_interval"),
                 "keep_alive_interval": duration(
                     "Time between two keep-alive packets.", 15, "file_sync.keep_alive_interval", minimum=1

@@ -17,6 +17,7 @@ import zlib
 from typing import IO, Callable, Dict, Optional
 
 from .._errors import JobError
+from .._limiter import Limiter
 
 # Kinds.
 QUESTION = b"q"
@@ -28,11 +29,15 @@ CENSUS = b"c"  # how much there is in the tree, once that is counted
 JOB = b"j"
 EVENT = b"e"  # of that job
 ALIVE = b"k"
+RATE = b"r"  # at which the other end may send
 
 Handler = Callable[[bytes], None]
 
 _BLOCK = struct.Struct(">BII")  # whether it is compressed, its length as sent, its length
 _FRAME = struct.Struct(">cI")
+_RATE = struct.Struct(">Q")  # bytes per second, 0 for no limit
+# What is sent at once at a slow rate.
+_LEAST_PIECE = 16 << 10
 _FULL = 256 << 10
 _LONGEST_BLOCK = 64 << 20
 # The share of a block that must be saved for it to be sent compressed.
@@ -96,12 +101,29 @@ class Frames:
         self._lock = threading.Lock()
         self._gathered = bytearray()
         self._pace = Pace("none", 0)
+        self._limiter: Optional[Limiter] = None
         self._heard = time.monotonic()
         self.lost = threading.Event()
 
     def compress(self, codec: str, level: int) -> None:
         """Choose how the blocks of this end are compressed from now on."""
         self._pace = Pace(codec, level)
+
+    def keep_to(self, rate: float) -> None:
+        """Send so many bytes per second at most from now on; 0 for no limit."""
+        self._limiter = Limiter(int(rate), self._check) if rate else None
+
+    def ask_rate(self, rate: float) -> None:
+        """Have the other end keep to a rate. Raises ConnectionLost."""
+        self.send(RATE, _RATE.pack(int(rate)), flush=True)
+
+    def obey_rate(self, payload: bytes) -> None:
+        """The handler for what the other end has asked so."""
+        self.keep_to(_RATE.unpack(payload)[0])
+
+    def _check(self) -> None:
+        if self.lost.is_set():
+            raise ConnectionLost
 
     def send(self, kind: bytes, *payload: bytes, flush: bool = False) -> None:
         """Send a frame, soon or at once. Raises ConnectionLost."""
@@ -128,11 +150,21 @@ class Frames:
         sent = packed or block
         began = time.monotonic()
         try:
-            _write(self._outgoing, _BLOCK.pack(packed is not None, len(sent), len(block)) + sent)
+            self._write(_BLOCK.pack(packed is not None, len(sent), len(block)) + sent)
         except OSError as error:
             self.lost.set()
             raise ConnectionLost from error
         self._pace.note_write(time.monotonic() - began, len(sent))
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            limiter = self._limiter
+            piece = view
+            if limiter is not None:
+                piece = view[: max(limiter.rate // 20, _LEAST_PIECE)]
+                limiter.take(len(piece))
+            view = view[os.write(self._outgoing, piece) :]
 
     def close(self, patience: float) -> bool:
         """Send nothing more, and let the other end see that; False if a write that is under way does not end."""
@@ -214,9 +246,3 @@ class Frames:
                     return
 
         threading.Thread(target=watch, name="silence", daemon=True).start()
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -14,17 +14,18 @@ import os
 import queue
 import subprocess
 import threading
-from typing import IO, Any, Dict, List, Optional
+from typing import IO, Any, ContextManager, Dict, List, Optional
 
 from ..._version import VERSION
 from .. import _platform
 from .._context import Context
 from .._errors import JobError
 from ..tree import from_text
-from . import pool
+from .adapt import Adapting
 from .complaints import telling
 from .frames import ConnectionLost, Frames
-from .login import login_of
+from .ssh import Ssh
+from .tcp import lower
 
 Greeting = Dict[str, Any]
 
@@ -86,32 +87,31 @@ class Link:
         self._check = context.check
         self._tail = b""
         self.frames: Optional[Frames] = None
-        self._slot = pool.take(far["pool"])
-        self._resources = contextlib.ExitStack()
+        self._ssh = Ssh(context)
         try:
             self._connect(far, role)
         except BaseException:
-            self._release()
+            self._ssh.close()
             raise
         self.frames = Frames(self._incoming, self._outgoing)
         if far["keep_alive_interval"]:
             self.frames.call_out(far["keep_alive_interval"])
+        self._ssh.socket.tell(self._ssh.proxy)
 
     def _connect(self, far: Dict[str, Any], role: str) -> None:
         """Start the command and greet; once more if a connection that was kept is no good."""
         try:
             self._begin(far, role)
         except JobError as error:
-            if error.code != "unreachable" or self._slot is None or not self._slot.kept:
+            if error.code != "unreachable" or self._ssh.slot is None or not self._ssh.slot.kept:
                 raise
-            self._slot.discard(far["command"][0])
+            self._ssh.slot.discard(far["command"][0])
             self._begin(far, role)
 
     def _begin(self, far: Dict[str, Any], role: str) -> None:
         self._tail = b""
         words = list(far["command"])
-        words[1:1] = self._slot.words() if self._slot is not None else []
-        self._login = self._resources.enter_context(login_of(far["login"]))
+        words[1:1] = self._ssh.words()
         try:
             # A terminal's signals are for this end alone.
             self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
@@ -119,13 +119,12 @@ class Link:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self._login.environment() if self._login is not None else None,
+                env=self._ssh.environment(),
                 start_new_session=True,
             )
         except OSError as error:
-            raise self._unreachable("unable to start %s: %s" % (far["command"][0], _lower(error))) from error
-        if self._login is not None:
-            self._login.serve(self._process.pid)
+            raise self._unreachable("unable to start %s: %s" % (far["command"][0], lower(error))) from error
+        self._ssh.started(self._process.pid)
         self._listening = threading.Thread(target=self._listen, args=(self._process,), name="stderr", daemon=True)
         self._listening.start()
         try:
@@ -133,11 +132,6 @@ class Link:
         except BaseException:
             self._end_process()
             raise
-
-    def _release(self) -> None:
-        self._resources.close()
-        if self._slot is not None:
-            self._slot.release()
 
     @property
     def opened(self) -> Frames:
@@ -175,9 +169,7 @@ class Link:
                 answers.put(error)
 
         threading.Thread(target=talk, name="greeting", daemon=True).start()
-        timeout = far["connect_timeout"]
-        if self._slot is not None:
-            timeout = self._slot.patience(timeout)
+        timeout = self._ssh.patience(far["connect_timeout"])
         waited = 0.0
         while True:
             try:
@@ -192,9 +184,7 @@ class Link:
         if isinstance(answer, EOFError):
             code = self._process.wait()
             ended = "%s ended with code %d and without a word" % (far["command"][0], code)
-            if self._login is not None:
-                self._login.explain(self.name, self.said())
-            raise self._unreachable(self.said() or ended)
+            raise self._unreachable(self._ssh.explain(self.said()) or ended)
         if isinstance(answer, Exception):
             raise self._unreachable(str(answer)) from answer
         if answer.get("error"):
@@ -243,7 +233,7 @@ class Link:
     def close(self) -> None:
         """End the command: by the end of its input, and else by force. It may be called again."""
         self._end_process()
-        self._release()
+        self._ssh.close()
 
     def _end_process(self) -> None:
         process = self._process
@@ -254,8 +244,14 @@ class Link:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self._ssh.ended()
 
-
-def _lower(error: OSError) -> str:
-    words = error.strerror or str(error)
-    return words[:1].lower() + words[1:]
+    def adapting(self, context: Context, sends: bool) -> ContextManager[object]:
+        """Keeps the rate suited to the network while entered, where the task asks for that. sends: this end sends the
+        contents, not the other one."""
+        connection = self._ssh.proxy.connection if self._ssh.proxy is not None else None
+        interval = self._ssh.socket.interval
+        if connection is None or not interval:
+            return contextlib.nullcontext()
+        set_rate = self.opened.keep_to if sends else self.opened.ask_rate
+        return Adapting(context, connection, interval, sends, set_rate)

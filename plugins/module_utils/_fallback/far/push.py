@@ -38,7 +38,8 @@ def push(context: Context) -> None:
     with Link(context, "job") as link:
         context.connected = True
         try:
-            terminal = _relayed(context, link)
+            with link.adapting(context, sends=True):
+                terminal = _relayed(context, link)
         except ConnectionLost as error:
             context.check()
             raise link.explain(error) from error

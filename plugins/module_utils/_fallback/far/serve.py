@@ -17,7 +17,7 @@ from typing import IO, Any, NoReturn, Optional
 from .._context import Event
 from .._runner import execute
 from .answers import Server
-from .frames import CENSUS, EVENT, JOB, QUESTION, ConnectionLost, Frames
+from .frames import CENSUS, EVENT, JOB, QUESTION, RATE, ConnectionLost, Frames
 from .link import greet, read_greeting
 from .messages import decode, encode
 from .questions import Questions
@@ -44,7 +44,7 @@ def _serve(incoming: IO[bytes], outgoing: int) -> int:
         _job(frames, said)
     else:
         server = Server(frames, None)
-        frames.start({QUESTION: server.ask}, server.end)
+        frames.start({QUESTION: server.ask, RATE: frames.obey_rate}, server.end)
         _mind_silence(frames, said, server.end)
         server.serve()
     return 0

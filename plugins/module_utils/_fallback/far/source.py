@@ -57,7 +57,8 @@ def far_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
             handlers = {**questions.handlers(), CENSUS: lambda payload: _take_census(context, payload)}
             link.opened.start(handlers, lambda: None)
             same = _same_machine(str(link.greeting.get("machine", "")))
-            yield _open(context, questions, same), same
+            with link.adapting(context, sends=False):
+                yield _open(context, questions, same), same
     except ConnectionLost as error:
         context.check()
         raise error if link is None else link.explain(error) from error
