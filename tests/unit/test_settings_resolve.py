@@ -106,6 +106,8 @@ def test_what_the_guide_yields(guide: _settings.Settings) -> None:
         },
     }
     assert _settings.module_defaults(guide, "database_migrate")["chunk_rows"] == 10000
+    manifests = _settings.module_defaults(guide, "file_checksum")
+    assert (manifests["parallel_files"], manifests["memory_limit"]) == (8, "1GB")
     assert _settings.module_defaults(guide, "transfer_plan")["parallel_files"] == 8
 
 
@@ -115,6 +117,8 @@ def test_what_gives_way_is_told(guide: _settings.Settings) -> None:
         "go_operations.file_copy.chunk_size gives way to transfer_methods.large_files.chunk_size",
         "parallel_optimization.chunk_size gives way to transfer_methods.large_files.chunk_size",
         "parallel_optimization.max_connections gives way to network_optimization.concurrent_connections",
+        "memory_optimization.max_memory_usage gives way to go_operations.checksum_calculation.memory_limit"
+        " for file_checksum",
         "database_optimization.parallel_processing.chunk_size gives way to migration_methods.large_database.chunk_size",
     ]
 

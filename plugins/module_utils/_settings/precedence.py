@@ -73,7 +73,7 @@ FIGURES: tuple[Figure, ...] = (
         "interval of samples",
         "monitoring.metrics.enabled",
         "monitoring.metrics.collection_interval",
-        feeds=("file_sync.sample_interval", "database_migrate.sample_interval"),
+        feeds=("file_sync.sample_interval", "file_checksum.sample_interval", "database_migrate.sample_interval"),
         note="enabled counts when it is false; the interval is 0 then",
     ),
     _figure(
@@ -94,11 +94,15 @@ FIGURES: tuple[Figure, ...] = (
         "files at once, checksums",
         "go_operations.checksum_calculation.parallel_files",
         "parallel_optimization.parallel_files",
+        feeds=("file_checksum.parallel_files",),
     ),
     _figure(
         "memory of checksums",
+        "memory_optimization.memory_monitoring",
         "go_operations.checksum_calculation.memory_limit",
         "memory_optimization.max_memory_usage",
+        feeds=("file_checksum.memory_limit",),
+        note="memory_monitoring counts when it is false; there is no limit then",
     ),
     _figure(
         "connections of a transfer",

@@ -17,7 +17,7 @@ from .model import KINDS, Key, ListOf, parse_boolean
 from .precedence import PLACES
 from .validate import Leaf, validate
 
-MODULES = ("file_sync", "database_migrate", "transfer_plan")
+MODULES = ("file_sync", "file_checksum", "database_migrate", "transfer_plan")
 ENVIRONMENT_SWITCH = "MIGRATION_USE_GO_ENGINE"
 _FROM_CONFIGURATION = "configuration: "
 _EXECUTORS = {True: "auto", False: "python"}
@@ -126,15 +126,19 @@ def module_defaults(
 
 
 def superseded(settings: Settings) -> list[str]:
-    """One line for every given value without effect, because another key gives the same figure and wins."""
+    """One line for every given value without effect, because another key gives the same figure and wins. One that has
+    an effect on another module names the module on which it has none."""
+    resolved = {f"{module}.{name}": each for module in MODULES for name, each in resolve(settings, module).items()}
+    winners = {each.origin[len(_FROM_CONFIGURATION) :] for each in resolved.values()}
     lines = []
-    for module in MODULES:
-        for option, resolved in resolve(settings, module).items():
-            winner = resolved.origin[len(_FROM_CONFIGURATION) :]
-            for path in itertools.chain(*places_of(f"{module}.{option}")):
-                leaf = settings.leaves.get(path)
-                if leaf and path != winner and _as_option(path, leaf.key, leaf.value) not in (None, resolved.value):
-                    lines.append(f"{path} gives way to {winner}" if winner else f"{path} has no effect on {option}")
+    for option, each in resolved.items():
+        winner = each.origin[len(_FROM_CONFIGURATION) :]
+        module, _dot, name = option.partition(".")
+        for path in itertools.chain(*places_of(option)):
+            leaf = settings.leaves.get(path)
+            if leaf and path != winner and _as_option(path, leaf.key, leaf.value) not in (None, each.value):
+                where = f" for {module}" if path in winners else ""
+                lines.append(f"{path} gives way to {winner}{where}" if winner else f"{path} has no effect on {name}")
     return list(dict.fromkeys(lines))
 
 

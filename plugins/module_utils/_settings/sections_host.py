@@ -17,7 +17,7 @@ _MOST_CACHE = 1 << 50
 # The limits of the protocol: parts of 5 MB to 5 GB.
 _S3_LEAST_PART = 5 * _units.MB
 _S3_MOST_PART = 5 * _units.GB
-_WATCHED = ("file_sync", "database_migrate")
+_WATCHED = ("file_sync", "file_checksum", "database_migrate")
 
 AWS_S3_OPTIMIZATION = Section(
     "Amazon S3 and stores that speak its protocol.",

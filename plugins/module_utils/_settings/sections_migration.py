@@ -103,8 +103,8 @@ MIGRATION = Section(
     "What moves.",
     {
         "files": ListOf(
-            "Trees, in this order.",
-            ModuleOptions("file_sync", FILE_SYNC_OPTIONS, ("source", "destination")),
+            "Trees, in this order; manifest names a file by which the copy is verified.",
+            ModuleOptions("file_sync", FILE_SYNC_OPTIONS | {"manifest"}, ("source", "destination")),
             ("migrate.files",),
         ),
         "databases": ListOf(

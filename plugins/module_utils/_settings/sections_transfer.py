@@ -11,7 +11,7 @@ from __future__ import annotations
 from .. import _units
 from .model import Key, NamedValues, Section, boolean, choice, count, duration, size, text
 
-_MODULES = ("file_sync", "database_migrate", "transfer_plan")
+_MODULES = ("file_sync", "file_checksum", "database_migrate", "transfer_plan")
 _COMPRESSIONS = ("gzip", "zstd", "lz4", "brotli")
 _LOCAL_METHODS = ("auto", "direct_copy", "chunked_transfer", "concurrent_chunks")
 _REMOTE_METHODS = _LOCAL_METHODS + ("archive_transfer", "hybrid_sync", "ssh_rsync")
@@ -64,8 +64,10 @@ GO_OPERATIONS = Section(
                 "algorithm": choice(
                     "Kind of checksum.", "sha256", ("sha256", "blake3", "xxh3"), "file_sync.checksum_algorithm"
                 ),
-                "parallel_files": count("Files in work at once.", None, maximum=_WORKERS),
-                "memory_limit": size("Most memory for it."),
+                "parallel_files": count(
+                    "Files in work at once, for manifests.", None, "file_checksum.parallel_files", maximum=_WORKERS
+                ),
+                "memory_limit": size("Most memory for manifests.", None, "file_checksum.memory_limit"),
             },
         ),
         "compression": Section(
@@ -213,7 +215,10 @@ PARALLEL_OPTIMIZATION = Section(
     "How much happens at once.",
     {
         "parallel_files": count(
-            "Files in work at once.", 8, ("file_sync.parallel_files", "transfer_plan.parallel_files"), maximum=_WORKERS
+            "Files in work at once.",
+            8,
+            ("file_sync.parallel_files", "file_checksum.parallel_files", "transfer_plan.parallel_files"),
+            maximum=_WORKERS,
         ),
         "parallel_chunks": count(
             "Ranges of one large file in work at once.", 4, "file_sync.parallel_chunks", maximum=_WORKERS
