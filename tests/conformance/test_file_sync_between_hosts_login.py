@@ -39,6 +39,7 @@ DECLINED = "told 1 <>"
         (["Enter passphrase for key '/me/key': "], DECLINED),
         (["The authenticity of host 'host' can't be established.\nAre you sure (yes/no)? "], DECLINED),
         (["Are you sure you want to continue connecting (yes/no/[fingerprint])? "], DECLINED),
+        (["Accept updated hostkeys? (yes/no): "], DECLINED),
         (["Please type 'yes', 'no' or the fingerprint: "], DECLINED),
     ],
     ids=lambda value: value if isinstance(value, str) else "+".join(value),

@@ -5,6 +5,7 @@ package far
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,15 +49,16 @@ func (l *Login) isAsked(question string) bool {
 	return false
 }
 
+// declined are the beginnings of what isDeclined finds.
+var declined = []string{
+	"Enter passphrase for ", "Enter PIN for ", "The authenticity of host ", "Are you sure you want to continue connecting",
+	"Please type 'yes'", "Accept updated hostkeys?",
+}
+
 // isDeclined tells whether a question is one that ssh does without: for the passphrase of a key, and for trust in a host
 // that is unknown. An empty answer to any other would be sent to a server, and count as a wrong one there.
 func isDeclined(question string) bool {
-	for _, start := range []string{"Enter passphrase for ", "Enter PIN for ", "The authenticity of host ", "Please type 'yes'"} {
-		if strings.HasPrefix(question, start) {
-			return true
-		}
-	}
-	return strings.Contains(question, "continue connecting")
+	return slices.ContainsFunc(declined, func(start string) bool { return strings.HasPrefix(question, start) })
 }
 
 // unexpected is the refusal of a question that has no answer here.

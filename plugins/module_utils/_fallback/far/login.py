@@ -50,7 +50,10 @@ sys.exit(not answer)
 _LONGEST_DIRECTORY = 80
 # What ssh does without: the passphrase of a key, and trust in a host that is unknown. An empty answer to any other
 # question would be sent to a server, and count as a wrong one there.
-_DECLINED = ("Enter passphrase for ", "Enter PIN for ", "The authenticity of host ", "Please type 'yes'")
+_DECLINED = (
+    *("Enter passphrase for ", "Enter PIN for ", "The authenticity of host "),
+    *("Are you sure you want to continue connecting", "Please type 'yes'", "Accept updated hostkeys?"),
+)
 _LONGEST_QUESTION = 64 << 10
 _TOLD = 200
 
@@ -140,7 +143,7 @@ class Login:
         except OSError:
             question = b""
         asked = os.fsdecode(question)
-        if not asked or asked.startswith(_DECLINED) or "continue connecting" in asked:
+        if not asked or asked.startswith(_DECLINED):
             asking.close()
             return
         with self._lock:
