@@ -184,6 +184,9 @@ options:
       - Each is used by one task at a time.
       - A connection that turns out to be lost or not to answer is replaced by a new one.
       - O(ssh_options) with C(ControlPath) or C(ControlMaster) of its own takes its place.
+      - >-
+        Where O(tcp_window_size), O(tcp_receive_buffer), O(tcp_send_buffer), O(tcp_no_delay) or O(adaptive_bandwidth)
+        can be had, each connection is made for the task alone, and none is kept; a warning says so.
     type: bool
     default: false
   tcp_window_size:
@@ -629,6 +632,9 @@ def work(run: _job_module.Run) -> None:
         parameters, method = sync.plan(run.params, reached, lambda url: reach(run, url))
     except sync.FileSyncError as exc:
         run.fail(str(exc))
+    without_effect = far.without_effect(run.params, parameters.get("far", {}))
+    if without_effect:
+        run.module.warn(without_effect)
     facts = {"source": run.params["source"], "destination": run.params["destination"], "method": method}
     elsewhere = parameters.get("far", {}).get("side") == "destination"
     outcome = run.job(

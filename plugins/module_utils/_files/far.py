@@ -148,13 +148,28 @@ def _connecting(
 
 def pool(params: t.Mapping[str, t.Any], ssh: t.Sequence[str]) -> t.Optional[t.Dict[str, t.Any]]:
     """Where connections are kept; None where they are not, or where the task says so itself. Raises FileSyncError."""
-    own = {str(name).lower() for name in params["ssh_options"] or {}} & {"controlpath", "controlmaster"}
-    if not params["connection_pooling"] or own:
+    if not _is_pooling(params):
         return None
     try:
         return ssh_login.pool(ssh)
     except ssh_login.Unavailable as exc:
         raise FileSyncError("connection_pooling", True, "there is no place for connections: %s" % exc) from exc
+
+
+def _is_pooling(params: t.Mapping[str, t.Any]) -> bool:
+    own = {str(name).lower() for name in params["ssh_options"] or {}} & {"controlpath", "controlmaster"}
+    return bool(params["connection_pooling"]) and not own
+
+
+def without_effect(params: t.Mapping[str, t.Any], made: t.Mapping[str, t.Any]) -> t.Optional[str]:
+    """What the task asks for of the connections and does not get, in one line. made: the parameters for the side that
+    is elsewhere."""
+    if not made or "pool" in made or not _is_pooling(params):
+        return None
+    return (
+        "connection_pooling has no effect beside the options of TCP and adaptive_bandwidth: each connection is made "
+        "for this task alone"
+    )
 
 
 def rsync_parameters(

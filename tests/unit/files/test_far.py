@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_the_options_of_ssh_come_before_those_of_the_inventory() -> None:
     words = far.ssh_command(far.Url("me", "host", 22, "/"), given)
     assert words[:5] == ["ssh", "-o", "Compression=yes", "-o", "Port=2222"]
     assert words[-5:] == ["-p", "22", "-l", "me", "host"]
+
+
+def test_a_connection_is_kept_unless_something_else_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", directory)
+
+        def planned(**given: t.Any) -> tuple[bool, t.Optional[str]]:
+            options = params(direction="push", connection_pooling=True, **given)
+            reached = {"command": ["ssh", "-F", "/dev/null", "localhost", "engine serve"], "name": "host"}
+            made = far.parameters(options, "destination", reached)
+            return "pool" in made, far.without_effect(options, made)
+
+        assert planned() == (True, None)
+        assert planned(ssh_options={"ControlPath": "/mine"}) == (False, None)
+        kept, told = planned(adaptive_bandwidth=True)
+        assert not kept
+        assert told is not None and told.startswith("connection_pooling has no effect beside the options of TCP")
+        # Where ssh makes the connection all the same, it can be kept.
+        assert planned(adaptive_bandwidth=True, ssh_options={"ProxyJump": "other"}) == (True, None)
 
 
 @pytest.mark.parametrize(
