@@ -42,8 +42,7 @@ def ends(tmp_path: Path, direction: str, there: str = "/srv/tree") -> dict[str, 
     return {"source": here, "destination": there} if direction == "push" else {"source": there, "destination": here}
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("direction", ["push", "pull"])
+@pytest.mark.parametrize(("direction", "way"), [("push", "go"), ("pull", "go"), ("push", "python"), ("pull", "rsync")])
 def test_a_tree_goes_by_a_login_with_password(bed: Bed, tmp_path: Path, direction: str, way: str) -> None:
     host = bed.host(f"login-{direction}")
     host.run("rm -rf /srv/tree")

@@ -105,8 +105,10 @@ def test_a_following_task_opens_no_connection(bed: Bed, tmp_path: Path, runtime:
         assert logins(host) > already
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("fate", ["stopped", "killed", "cut off"])
+@pytest.mark.parametrize(
+    ("way", "fate"),
+    [*((way, "stopped") for way in WAYS), ("go", "killed"), ("go", "cut off"), ("python", "cut off")],
+)
 def test_a_connection_that_is_no_good_is_made_anew(
     bed: Bed, tmp_path: Path, runtime: Runtime, way: str, fate: str
 ) -> None:
