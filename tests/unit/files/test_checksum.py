@@ -18,6 +18,7 @@ def params(tmp_path: Path) -> t.Dict[str, t.Any]:
     """The options of a task, as the argument spec gives them."""
     (tmp_path / "tree").mkdir()
     defaults = {name: option.get("default") for name, option in checksum.ARGUMENT_SPEC.items()}
+    defaults["checksum_cache"] = {"enabled": False, "max_size": "64MB", "max_age": 604800}
     return dict(defaults, path=str(tmp_path / "tree"), manifest=str(tmp_path / "manifest"))
 
 

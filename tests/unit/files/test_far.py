@@ -18,6 +18,7 @@ from ansible_collections.migration.assistant.plugins.module_utils._files import 
 
 def params(**given: t.Any) -> t.Dict[str, t.Any]:
     defaults = {name: spec.get("default") for name, spec in sync.ARGUMENT_SPEC.items()}
+    defaults["checksum_cache"] = {"enabled": False, "max_size": "64MB", "max_age": 604800}
     return dict(defaults, source="/srv/source", destination="/srv/destination", **given)
 
 
