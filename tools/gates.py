@@ -193,8 +193,12 @@ def _python(others: list[Environment]) -> list[Gate]:
     main = Environment("", VENV, "", ())
     # The executors know nothing of ansible-core: the oldest and the newest Python show what there is to see.
     extremes = [*[one for one in others if not one.controller][:1], *others[-1:]]
-    # What two executors do, and what a kill leaves, is the same on whatever Python.
-    without = ["--ignore-glob=*/test_file_sync_between_hosts*.py", "--ignore-glob=*/test_*_killed.py"]
+    # What the engine and two executors do, and what a kill leaves, is the same on whatever Python.
+    without = [
+        "--only-fallback",
+        "--ignore-glob=*/test_file_sync_between_hosts*.py",
+        "--ignore-glob=*/test_*_killed.py",
+    ]
     gates = [_pytest("conformance", main), *(_pytest("conformance", one, *without) for one in extremes)]
     return gates + [_pytest("unit", one, *["--only-core"] * one.only_core) for one in (main, *others)]
 

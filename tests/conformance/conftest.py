@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .executors import ENGINE, REPOSITORY, WINDOWS_ENGINE, WINE_ENVIRONMENT, command, environment
+from .executors import ENGINE, FAR_ENGINES, REPOSITORY, WINDOWS_ENGINE, WINE_ENVIRONMENT, command, environment
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--windows",
         action="store_true",
         help="run the cases of the engine's Windows build, under Wine, and no others",
+    )
+    parser.addoption(
+        "--only-fallback",
+        action="store_true",
+        help="leave out the cases of the engine, which is the same whatever Python starts it",
     )
 
 
@@ -31,8 +36,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     wanted = config.getoption("--windows", default=False)
     chosen = [item for item in items if (item.get_closest_marker("windows") is not None) == wanted]
+    if config.getoption("--only-fallback", default=False):
+        chosen = [item for item in chosen if executor_of(item) not in ("go", *FAR_ENGINES)]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen
+
+
+def executor_of(item: pytest.Item) -> t.Any:
+    """What the case is run by; None for one that does not say."""
+    case = getattr(item, "callspec", None)
+    return case.params.get("executor") if case is not None else None
 
 
 @pytest.fixture(scope="session")
