@@ -65,6 +65,7 @@ func openProxy(wanted *Socket) (*proxy, error) {
 
 // serve makes a connection, and answers with what went wrong.
 func (p *proxy) serve(ctx context.Context, asking *net.UnixConn, wanted *Socket) {
+	defer context.AfterFunc(ctx, func() { _ = asking.Close() })()
 	space := make([]byte, syscall.CmsgSpace(4))
 	_, length, _, _, err := asking.ReadMsgUnix(make([]byte, 1), space)
 	files := receivedFiles(space[:max(length, 0)])
