@@ -17,7 +17,7 @@ options:
         An entry counts only for a file whose device, inode, size, time of modification and time of change are what they
         were, to the nanosecond. The last of them cannot be put back, so that a file that was written is read again. One
         that was changed within the last two seconds is read and not remembered, and when the system starts anew all is
-        forgotten.
+        forgotten. It pays for large files; to look up one of a few kilobytes takes about as long as to read it.
       - >-
         It has an effect on Linux, for files on ext2, ext3, ext4, XFS, Btrfs and F2FS. Others are read each time, since
         a change need not show in their times; on other platforms a notice V(checksum_cache) says so.
@@ -35,7 +35,8 @@ options:
         default: false
       max_size:
         description:
-          - Most room that the cache takes, from V(64KB) on. A file takes about 100 bytes; the oldest entries go first.
+          - Most room that the cache takes, from V(64KB) on. Give about 200 bytes for each file; where there is no more
+            room, the oldest entries go.
           - Another size than that of the cache that is there makes it anew with what fits.
         type: str
         default: 64MB

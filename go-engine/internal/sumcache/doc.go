@@ -15,7 +15,7 @@
 //
 // The other pages hold 42 entries each, of 96 bytes: device, inode, algorithm (8 bytes of text), size, modification and
 // change (nanoseconds since 1970), when it was stored (seconds since 1970), checksum (32 bytes, filled up with zeros), and
-// the seal. Sixteen inodes in a row share a page, so that a tree takes few of them. A free entry is zeros. Where a page is
+// the seal. Four inodes in a row share a page, so that a small tree takes few of them. A free entry is zeros. Where a page is
 // full, the oldest entry goes.
 //
 // There are no locks between processes: an entry is read and written at once, and one that was torn has no seal that

@@ -178,7 +178,7 @@ func (c *Cache) trusts(file fsys.File, stat *fsys.Stat) bool {
 
 // page gives where the page of a file begins.
 func (c *Cache) page(identity fsys.Identity) int64 {
-	mixed := (identity.Device*0x9e3779b97f4a7c15 + identity.Number>>4) * 0xd6e8feb86659fd93
+	mixed := (identity.Device*0x9e3779b97f4a7c15 + identity.Number>>2) * 0xd6e8feb86659fd93
 	number, _ := bits.Mul64(mixed, c.pages)
 	return int64(1+number) * pageSize
 }

@@ -121,7 +121,7 @@ class Cache:
 
     def _page(self, device: int, number: int) -> int:
         """Where the page of a file begins."""
-        mixed = ((device * 0x9E3779B97F4A7C15 + (number >> 4)) & _ALL) * 0xD6E8FEB86659FD93 & _ALL
+        mixed = ((device * 0x9E3779B97F4A7C15 + (number >> 2)) & _ALL) * 0xD6E8FEB86659FD93 & _ALL
         return (1 + (mixed * self.pages >> 64)) * PAGE
 
     def _is_old(self, entry: bytes) -> bool:
