@@ -27,8 +27,12 @@ notes:
     alone does not make it be written anew; an archive of another tool is replaced.
   - >-
     The archive is written under a temporary name and renamed when it is complete. If any entry cannot be read, the task
-    fails, lists all such entries in RV(notices), and leaves the archive that is there. So it does if a file larger than
-    1 MiB becomes shorter while it is packed. One that changes otherwise is packed, with a notice.
+    fails, lists all such entries in RV(notices), and leaves the archive that is there.
+  - >-
+    A file of up to 1 MiB that changes while it is packed is read once more. Of a larger one the archive holds as much
+    as it had at first: what is appended meanwhile is not in it, and where the file became shorter zeros fill it up.
+    Each such file is listed in RV(notices) as V(source_changed), and stands in the archive with the time that it had
+    before, so that the next run packs the tree anew. What is replaced by something of another kind is packed as that.
   - >-
     An archive is read to its end before anything is unpacked. It is refused, and nothing is touched, if it is
     truncated or corrupt, holds more than O(max_unpacked_size), has an entry twice, or one with an absolute path, with
@@ -101,7 +105,8 @@ options:
   parallel:
     description:
       - >-
-        With O(state=packed) threads that compress, from 1 to 1024. The tree itself is read by one.
+        With O(state=packed) threads that compress, from 1 to 1024. The tree is read in order; the engine reads small
+        files ahead by as many threads, up to 16, and the fallback by one.
       - With O(state=unpacked) files that the engine writes at once. The fallback writes one after the other.
       - >-
         V(gzip), V(zstd) and V(lz4) are compressed by blocks, which give one stream as any tool reads it. V(brotli)
@@ -129,6 +134,15 @@ options:
       - Only of use with O(state=packed).
     type: bool
     default: false
+  on_vanished:
+    description:
+      - What it means that an entry of O(source) vanishes after it was listed and before it was packed.
+      - >-
+        V(warn) lists it in RV(notices) and goes on. V(fail) counts it as an entry that cannot be read.
+      - Only of use with O(state=packed).
+    type: str
+    choices: [warn, fail]
+    default: warn
   preserve:
     description:
       - What is packed or unpacked beside the contents.

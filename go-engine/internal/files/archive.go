@@ -24,6 +24,7 @@ type archiveParameters struct {
 	checksum          bool // compare contents
 	filters           *filters.List
 	oneFileSystem     bool
+	failVanished      bool // an entry that vanishes is a failure
 	preserve          preserve
 	devices           bool // of an archive: as root, make them
 	allowOutsideLinks bool
@@ -44,6 +45,7 @@ func readArchiveParameters(object *wire.Object) (*archiveParameters, error) {
 		checksum:      object.Choice("compare", "quick", "checksum") == "checksum",
 		filters:       filters.Read(object, "filters"),
 		oneFileSystem: object.Bool("one_file_system", false),
+		failVanished:  object.Choice("on_vanished", "warn", "fail") == "fail",
 		preserve: preserve{
 			permissions: kept.Bool("permissions", true),
 			timestamps:  kept.Bool("timestamps", true),

@@ -4,6 +4,7 @@ package files
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -12,10 +13,6 @@ import (
 	"migration.assistant/engine/internal/tarball"
 	"migration.assistant/engine/internal/wire"
 )
-
-// readWhole is the size up to which a file is read before its header is written, so that both fit together even if
-// the file changes meanwhile.
-const readWhole = 1 << 20
 
 // packWalk goes through a tree in the order of the names, and gives what it finds to a sink as a tar archive.
 type packWalk struct {
@@ -26,12 +23,13 @@ type packWalk struct {
 	device   uint64
 	links    map[fsys.Identity]string // the first name of each file that has several
 	buffer   []byte
+	reader   *readAhead
 	notices  []func() // what is told once it is known that this walk counts
 	failures int
 }
 
 func (j *packJob) newWalk(to sink) *packWalk {
-	return &packWalk{job: j, sink: to, links: map[fsys.Identity]string{}, buffer: make([]byte, max(j.parameters.bufferSize, readWhole+1))}
+	return &packWalk{job: j, sink: to, links: map[fsys.Identity]string{}, buffer: make([]byte, j.parameters.bufferSize)}
 }
 
 func (p *packWalk) failed() bool { return p.failures > 0 }
@@ -54,6 +52,8 @@ func (p *packWalk) entryFailed(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case err == errVanished && p.job.parameters.failVanished:
+		return p.entryFailed(path, &entryError{code: vanished, message: err.Error()})
 	case err == errVanished:
 		p.warn(vanished, err.Error(), path)
 		return nil
@@ -81,6 +81,8 @@ func (p *packWalk) run(root fsys.Directory) error {
 		return wire.Fail(wire.IOError, "unable to read the source: %s", fsys.Reason(err))
 	}
 	defer opened.Close()
+	p.reader = p.job.newReadAhead(p.sink.wantsData())
+	defer p.reader.close()
 	if err := p.entryFailed("", p.directory(opened, "", &stat)); err != nil {
 		return err
 	}
@@ -110,52 +112,93 @@ func (p *packWalk) directory(directory fsys.Directory, path string, stat *fsys.S
 		return err
 	}
 	slices.SortFunc(entries, func(one, other fsys.Entry) int { return strings.Compare(one.Name, other.Name) })
-	for _, below := range entries {
+	ahead := &ahead{walk: p, directory: directory, path: path, entries: entries}
+	defer ahead.abandon()
+	for index, below := range entries {
 		if err := p.job.ctx.Err(); err != nil {
 			return err
 		}
-		if err := p.visit(directory, path, below.Name); err != nil {
+		if err := p.visit(directory, path, below.Name, ahead.take(index)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *packWalk) visit(directory fsys.Directory, above, name string) error {
+// errPassedOver tells that an entry is hidden by the filters, or ours.
+var errPassedOver = errors.New("the entry is not packed")
+
+// passesOver tells whether a file is none that is packed.
+func (p *packWalk) passesOver(path, name string) bool {
+	return isTemporary(name) || p.job.parameters.filters.Hides(path, false)
+}
+
+func (p *packWalk) visit(directory fsys.Directory, above, name string, known *lookedAt) error {
 	path := join(above, name)
-	var stat fsys.Stat
-	if err := directory.Lstat(name, &stat); err != nil {
-		return p.entryFailed(path, unableToRead("read the entry", err))
+	if known == nil {
+		known = &lookedAt{}
+		known.err = directory.Lstat(name, &known.stat)
 	}
-	if p.job.parameters.filters.Hides(path, stat.IsDirectory()) {
+	if known.err == errPassedOver {
 		return nil
 	}
-	if stat.IsRegular() && (isTemporary(name) || p.job.place.is(directory, name)) {
-		return nil // ours
+	if known.err != nil {
+		return p.entryFailed(path, unableToRead("read the entry", known.err))
+	}
+	if p.isLeftOut(directory, name, path, &known.stat) {
+		known.close()
+		return nil
 	}
 	p.job.Meter.SetCurrent(display(path))
-	var err error
-	switch {
-	case stat.IsDirectory():
-		err = p.below(directory, name, path)
-	case stat.IsRegular():
-		err = p.file(directory, name, path, &stat)
-	case stat.IsSymlink():
-		err = p.symlink(directory, name, path, &stat)
-	default:
-		err = p.special(directory, name, path, &stat)
+	err := p.pack(directory, name, path, known)
+	for try := 0; try < 2 && p.isEntryError(err); try++ {
+		now := &lookedAt{}
+		if directory.Lstat(name, &now.stat) != nil || now.stat.Type() == known.stat.Type() {
+			break
+		}
+		// Something else has taken its place since.
+		p.job.Meter.RetryCount.Add(1)
+		if known, err = now, nil; !p.isLeftOut(directory, name, path, &now.stat) {
+			err = p.pack(directory, name, path, now)
+		}
 	}
 	p.job.Meter.ItemsDone.Add(1)
 	return p.entryFailed(path, err)
 }
 
+// isLeftOut tells whether an entry is hidden by the filters, or ours.
+func (p *packWalk) isLeftOut(directory fsys.Directory, name, path string, stat *fsys.Stat) bool {
+	return p.job.parameters.filters.Hides(path, stat.IsDirectory()) ||
+		stat.IsRegular() && (isTemporary(name) || p.job.place.is(directory, name))
+}
+
+// isEntryError tells whether nothing of the entry was packed, and the walk can go on.
+func (p *packWalk) isEntryError(err error) bool {
+	var known *entryError
+	return errors.As(err, &known)
+}
+
+// pack packs an entry as what it was found to be.
+func (p *packWalk) pack(directory fsys.Directory, name, path string, known *lookedAt) error {
+	stat := &known.stat
+	switch {
+	case stat.IsDirectory():
+		return p.below(directory, name, path)
+	case stat.IsSymlink():
+		return p.symlink(directory, name, path, stat)
+	case stat.IsRegular():
+		return p.file(directory, name, path, known)
+	}
+	return p.special(directory, name, path, stat)
+}
+
 func (p *packWalk) below(directory fsys.Directory, name, path string) error {
-	p.counters.DirectoriesTotal++
 	opened, err := directory.OpenDirectory(name)
 	if err != nil {
 		return unableToRead("open the directory", err)
 	}
 	defer opened.Close()
+	p.counters.DirectoriesTotal++
 	var stat fsys.Stat
 	if err := opened.Stat(&stat); err != nil {
 		return unable("open the directory", err)
@@ -210,39 +253,31 @@ func (p *packWalk) special(directory fsys.Directory, name, path string, stat *fs
 	return p.write(entry.Header())
 }
 
-func (p *packWalk) file(directory fsys.Directory, name, path string, listed *fsys.Stat) error {
+func (p *packWalk) file(directory fsys.Directory, name, path string, known *lookedAt) error {
+	listed := &known.stat
 	links := p.job.parameters.preserve.hardLinks && listed.Links() > 1
-	if first, known := p.links[listed.Identity()]; links && known {
+	if first, packed := p.links[listed.Identity()]; links && packed {
 		p.counters.HardLinks++
 		p.counters.FilesTotal++
 		entry := p.entry(path, tarball.TypeHardLink, listed)
 		entry.Target = first
 		return p.write(entry.Header())
 	}
-	file, err := directory.OpenFile(name)
+	opened, err := known.file, known.failed
+	if opened == nil && err == nil {
+		opened, err = p.reader.open(directory, name)
+	}
 	if err != nil {
-		return unableToRead("read the file", err)
-	}
-	defer file.Close()
-	var stat fsys.Stat
-	if err := file.Stat(&stat); err != nil {
-		return unable("read the file", err)
-	}
-	if !stat.IsRegular() {
-		return replaced("source")
-	}
-	entry := p.entry(path, tarball.TypeFile, &stat)
-	if err := p.attributes(entry, file.Handle()); err != nil {
 		return err
 	}
-	if entry.Extents, err = holesOf(file, &stat); err != nil {
-		return unable("read the file", err)
-	}
-	if err := p.content(file, path, entry, &stat); err != nil {
+	defer opened.file.Close()
+	entry := p.entry(path, tarball.TypeFile, &opened.stat)
+	entry.Attributes, entry.Extents = opened.attributes, opened.extents
+	if err := p.content(opened, path, entry); err != nil {
 		return err
 	}
 	if links {
-		p.links[stat.Identity()] = path
+		p.links[opened.stat.Identity()] = path
 	}
 	p.counters.FilesTotal++
 	p.counters.BytesTotal += entry.Size
@@ -269,12 +304,12 @@ func holesOf(file fsys.File, stat *fsys.Stat) ([]fsys.Extent, error) {
 }
 
 // content writes the header and the content of a file.
-func (p *packWalk) content(file fsys.File, path string, entry *tarball.Entry, stat *fsys.Stat) error {
-	if !p.sink.wantsData() {
+func (p *packWalk) content(opened *packFile, path string, entry *tarball.Entry) error {
+	switch {
+	case !p.sink.wantsData():
 		return p.unread(entry)
-	}
-	if entry.Extents == nil && stat.Size() <= readWhole {
-		return p.small(file, path, entry, stat)
+	case opened.data != nil:
+		return p.small(opened, path, entry)
 	}
 	if err := p.write(entry.Header()); err != nil {
 		return err
@@ -283,31 +318,46 @@ func (p *packWalk) content(file fsys.File, path string, entry *tarball.Entry, st
 	if extents == nil {
 		extents = []fsys.Extent{{Start: 0, End: entry.Size}}
 	}
+	missing := int64(0)
 	for _, extent := range extents {
-		stream := fsys.Stream{File: file, Offset: extent.Start}
-		for left := extent.Length(); left > 0; {
-			if err := p.job.ctx.Err(); err != nil {
-				return err
-			}
-			read, err := stream.Read(p.buffer[:min(left, int64(p.job.parameters.bufferSize))])
-			if err == io.EOF {
-				// The header has promised more.
-				return wire.Fail(wire.SourceChanged, "the file %s became shorter while it was packed", path).At(wire.Path(path))
-			}
-			if err != nil {
-				return wire.Fail(wire.IOError, "unable to read the file %s: %s", path, fsys.Reason(err)).At(wire.Path(path))
-			}
-			if err := p.data(p.buffer[:read]); err != nil {
-				return err
-			}
-			left -= int64(read)
+		lacks, err := p.extent(opened.file, path, extent)
+		if err != nil {
+			return err
 		}
+		missing += lacks
 	}
 	var now fsys.Stat
-	if err := file.Stat(&now); err == nil && !unchanged(stat, &now) {
+	if err := opened.file.Stat(&now); missing > 0 {
+		p.warn("source_changed", fmt.Sprintf("the file became shorter while it was packed: its last %d bytes are zeros", missing), path)
+	} else if err == nil && !unchanged(&opened.stat, &now) {
 		p.warn("source_changed", "the file changed while it was packed", path)
 	}
 	return p.write(tarball.Padding(entry.DataSize()))
+}
+
+// extent packs a part of a large file. The header has promised so much: what is missing by now is filled up with zeros.
+func (p *packWalk) extent(file fsys.File, path string, extent fsys.Extent) (missing int64, err error) {
+	stream := fsys.Stream{File: file, Offset: extent.Start}
+	for left := extent.Length(); left > 0; {
+		if err := p.job.ctx.Err(); err != nil {
+			return missing, err
+		}
+		piece := p.buffer[:min(left, int64(len(p.buffer)))]
+		read, err := stream.Read(piece)
+		if err == io.EOF {
+			clear(piece)
+			read = len(piece)
+			stream.Offset += int64(read)
+			missing += int64(read)
+		} else if err != nil {
+			return missing, wire.Fail(wire.IOError, "unable to read the file %s: %s", path, fsys.Reason(err)).At(wire.Path(path))
+		}
+		if err := p.data(piece[:read]); err != nil {
+			return missing, err
+		}
+		left -= int64(read)
+	}
+	return missing, nil
 }
 
 func (p *packWalk) data(data []byte) error {
@@ -329,39 +379,20 @@ func (p *packWalk) unread(entry *tarball.Entry) error {
 	return p.write(tarball.Padding(size))
 }
 
-// small reads the whole file first, once more if it changed meanwhile.
-func (p *packWalk) small(file fsys.File, path string, entry *tarball.Entry, stat *fsys.Stat) error {
-	for try := 0; ; try++ {
-		length, err := io.ReadFull(&fsys.Stream{File: file}, p.buffer[:readWhole+1])
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return unable("read the file", err)
-		}
-		var now fsys.Stat
-		if err := file.Stat(&now); err != nil {
-			return unable("read the file", err)
-		}
-		same := unchanged(stat, &now) && int64(length) == stat.Size()
-		if !same && try == 0 {
-			p.job.Meter.RetryCount.Add(1)
-			*stat = now
-			entry.Modified = p.modified(&now)
-			continue
-		}
-		if length > readWhole {
-			return &entryError{code: wire.SourceChanged, message: "the file grew while it was packed"}
-		}
-		if !same {
-			p.warn("source_changed", "the file changed twice while it was packed", path)
-		}
-		entry.Size = int64(length)
-		if err := p.write(entry.Header()); err != nil {
-			return err
-		}
-		if err := p.data(p.buffer[:length]); err != nil {
-			return err
-		}
-		return p.write(tarball.Padding(entry.Size))
+// small writes a file that was read.
+func (p *packWalk) small(opened *packFile, path string, entry *tarball.Entry) error {
+	if opened.changed {
+		p.warn("source_changed", "the file changed twice while it was packed", path)
 	}
+	entry.Size = int64(len(opened.data))
+	if err := p.write(entry.Header()); err != nil {
+		return err
+	}
+	if err := p.data(opened.data); err != nil {
+		return err
+	}
+	p.reader.giveBack(opened.data)
+	return p.write(tarball.Padding(entry.Size))
 }
 
 // entry describes what is packed, as far as the job keeps it.

@@ -29,6 +29,7 @@ _FIELDS: Dict[str, Field] = {
     "compare": Field(choice("quick", "checksum"), "quick"),
     "filters": Field(list_of(check_filter), ()),
     "one_file_system": Field(boolean, False),
+    "on_vanished": Field(choice("warn", "fail"), "warn"),
     "preserve": Field(nested(_KEPT), read_object({}, "preserve", _KEPT)),
     "allow_outside_links": Field(boolean, False),
     "max_unpacked_size": Field(integer(), 100 << 30),

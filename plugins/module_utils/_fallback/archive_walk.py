@@ -95,10 +95,17 @@ class PackWalk:
         try:
             work()
         except Vanished:
-            self._warn("vanished", "the entry vanished before it was read", path)
+            message = "the entry vanished before it was read"
+            if self._parameters["on_vanished"] == "fail":
+                self._fail(ItemError("vanished", message), path)
+            else:
+                self._warn("vanished", message, path)
         except ItemError as error:
-            self.failed = True
-            self._notices.append(functools.partial(self._context.failure, text(path) or ".", error))
+            self._fail(error, path)
+
+    def _fail(self, error: ItemError, path: str) -> None:
+        self.failed = True
+        self._notices.append(functools.partial(self._context.failure, text(path) or ".", error))
 
     def _directory(self, descriptor: int, path: str, info: os.stat_result) -> None:
         member = self._member(path, tarball.DIRECTORY, info)
@@ -122,11 +129,22 @@ class PackWalk:
             raise Vanished from error
         except OSError as error:
             raise step("read the entry", error) from error
-        if self._filters.hides(text(path), stat.S_ISDIR(info.st_mode)):
-            return
-        if stat.S_ISREG(info.st_mode) and (tree.is_temporary(name) or self._place.is_file(directory, name)):
+        if self._is_left_out(directory, name, path, info):
             return
         self._context.meter.current = text(path)
+        try:
+            self._pack(directory, name, path, info)
+        finally:
+            self._tally.items_done += 1
+
+    def _is_left_out(self, directory: int, name: str, path: str, info: os.stat_result) -> bool:
+        """Whether an entry is hidden by the filters, or ours."""
+        if self._filters.hides(text(path), stat.S_ISDIR(info.st_mode)):
+            return True
+        return stat.S_ISREG(info.st_mode) and (tree.is_temporary(name) or self._place.is_file(directory, name))
+
+    def _pack(self, directory: int, name: str, path: str, info: os.stat_result, tries: int = 2) -> None:
+        """Pack an entry as what it was found to be, or as what has taken its place since."""
         try:
             if stat.S_ISDIR(info.st_mode):
                 self._below(directory, name, path)
@@ -136,15 +154,23 @@ class PackWalk:
                 self._symlink(directory, name, path, info)
             else:
                 self._special(directory, name, path, info)
-        finally:
-            self._tally.items_done += 1
+        except Vanished:
+            raise
+        except ItemError:
+            # Nothing of the entry is packed yet.
+            now = _entry(directory, name)
+            if tries == 0 or now is None or stat.S_IFMT(now.st_mode) == stat.S_IFMT(info.st_mode):
+                raise
+            self._tally.retries += 1
+            if not self._is_left_out(directory, name, path, now):
+                self._pack(directory, name, path, now, tries - 1)
 
     def _below(self, directory: int, name: str, path: str) -> None:
-        self.counts["directories_total"] += 1
         try:
             descriptor = tree.open_source_directory(directory, name)
         except OSError as error:
             raise step("open the directory", error) from error
+        self.counts["directories_total"] += 1
         try:
             info = os.fstat(descriptor)
             if self._parameters["one_file_system"] and info.st_dev != self._device:
@@ -243,60 +269,85 @@ class PackWalk:
             self.counts["unpacked_size"] += size
             self._tally.bytes_passed += size
             self._sink.skip(size)
-        elif member.extents is None and info.st_size <= _READ_WHOLE:
-            self._small(member, descriptor, path, info)
-        else:
+        elif member.extents is not None or info.st_size > _READ_WHOLE:
             self._large(member, descriptor, path, info)
+        else:
+            data, changed, info = self._read_small(descriptor, info)
+            member.mtime_ns = self._mtime(info)
+            if data is None:
+                # It is packed as it grows.
+                member.size = info.st_size
+                self._large(member, descriptor, path, info)
+            else:
+                if changed:
+                    self._warn("source_changed", "the file changed twice while it was packed", path)
+                member.size = len(data)
+                self._write(member.header())
+                self._data(data)
         self._write(padding(member.data_size))
 
     def _large(self, member: Member, descriptor: int, path: str, info: os.stat_result) -> None:
+        """The header promises so much: what is missing by the time it is read is filled up with zeros."""
         self._write(member.header())
+        missing = 0
         for start, end in [(0, member.size)] if member.extents is None else member.extents:
             while start < end:
                 self._context.check()
+                wanted = min(end - start, self._parameters["buffer_size"])
                 try:
-                    data = os.pread(descriptor, min(end - start, self._parameters["buffer_size"]), start)
+                    data = os.pread(descriptor, wanted, start)
                 except OSError as error:
                     message = "unable to read the file %s: %s" % (text(path), reason(error))
                     raise JobError("io_error", message, text(path)) from error
                 if not data:
-                    # The header has promised more.
-                    message = "the file %s became shorter while it was packed" % text(path)
-                    raise JobError("source_changed", message, text(path))
+                    data = bytes(wanted)
+                    missing += wanted
                 self._data(data)
                 start += len(data)
-        if _changed(info, os.fstat(descriptor)):
+        if missing:
+            message = "the file became shorter while it was packed: its last %d bytes are zeros" % missing
+            self._warn("source_changed", message, path)
+        elif _changed(info, os.fstat(descriptor)):
             self._warn("source_changed", "the file changed while it was packed", path)
 
     def _data(self, data: bytes) -> None:
         self._tally.bytes_done += len(data)
         self._write(data)
 
-    def _small(self, member: Member, descriptor: int, path: str, info: os.stat_result) -> None:
-        """Read the whole file first, once more if it changed meanwhile."""
-        data, changed = self._read(descriptor, info)
-        if changed:
-            self._tally.retries += 1
-            info = os.fstat(descriptor)
-            member.mtime_ns = self._mtime(info)
-            data, changed = self._read(descriptor, info)
-            if len(data) > _READ_WHOLE:
-                raise ItemError("source_changed", "the file grew while it was packed")
-            if changed:
-                self._warn("source_changed", "the file changed twice while it was packed", path)
-        member.size = len(data)
-        self._write(member.header())
-        self._data(data)
+    def _read_small(self, descriptor: int, info: os.stat_result) -> Tuple[Optional[bytes], bool, os.stat_result]:
+        """Read the whole file, once more if it changed meanwhile: whether it did so twice, and what it was like before.
 
-    def _read(self, descriptor: int, info: os.stat_result) -> Tuple[bytes, bool]:
+        None instead of the content of a file that grows.
+        """
+        data = self._read(descriptor, info.st_size + 1)
+        now = self._stat(descriptor)
+        if len(data) == info.st_size and not _changed(info, now):
+            return data, False, info
+        self._tally.retries += 1
+        if now.st_size > _READ_WHOLE:
+            return None, True, now
+        info = now
+        data = self._read(descriptor, info.st_size + 1)
+        now = self._stat(descriptor)
+        if len(data) > info.st_size:
+            return None, True, now
+        return data, len(data) != info.st_size or _changed(info, now), info
+
+    def _read(self, descriptor: int, most: int) -> bytes:
         data = b""
         try:
-            while len(data) <= _READ_WHOLE:
-                piece = os.pread(descriptor, _READ_WHOLE + 1 - len(data), len(data))
+            while len(data) < most:
+                piece = os.pread(descriptor, most - len(data), len(data))
                 if not piece:
                     break
                 data += piece
-            return data, _changed(info, os.fstat(descriptor)) or len(data) != info.st_size
+        except OSError as error:
+            raise step("read the file", error) from error
+        return data
+
+    def _stat(self, descriptor: int) -> os.stat_result:
+        try:
+            return os.fstat(descriptor)
         except OSError as error:
             raise step("read the file", error) from error
 
@@ -330,3 +381,10 @@ class PackWalk:
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:
     return before.st_mtime_ns != after.st_mtime_ns or before.st_size != after.st_size
+
+
+def _entry(directory: int, name: str) -> Optional[os.stat_result]:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None

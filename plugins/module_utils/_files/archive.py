@@ -33,6 +33,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "compare": {"type": "str", "choices": ["quick", "checksum"], "default": "quick"},
     "filters": {"type": "list", "elements": "str", "default": []},
     "one_file_system": {"type": "bool", "default": False},
+    "on_vanished": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
     "preserve": {
         "type": "dict",
         "default": {},
@@ -78,6 +79,7 @@ def plan(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
         "compare": params["compare"],
         "filters": filters.parse(params["filters"], source),
         "one_file_system": params["one_file_system"],
+        "on_vanished": params["on_vanished"],
         "preserve": {
             **{name: preserve.get(name) is not False for name in PRESERVED},
             "devices": bool(preserve.get("devices")),
