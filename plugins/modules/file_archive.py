@@ -176,6 +176,14 @@ options:
         description: Extended attributes, POSIX ACLs and file capabilities among them.
         type: bool
         default: true
+      selinux:
+        description:
+          - SELinux contexts, which are extended attributes too, with O(preserve.xattrs) and as root.
+          - >-
+            They are set where the host that unpacks runs SELinux. Where it does not, or does not know or refuses a
+            context, a notice says so.
+        type: bool
+        default: true
       specials:
         description: Fifos and devices. Otherwise they are listed only.
         type: bool

@@ -373,6 +373,20 @@ options:
         description: Extended attributes, POSIX ACLs and file capabilities among them.
         type: bool
         default: true
+      selinux:
+        description:
+          - >-
+            SELinux contexts, which are extended attributes too, with O(preserve.xattrs) and as root. Those of symbolic
+            links are what the policy of the destination gives them.
+          - >-
+            They are compared and set where the destination's host runs SELinux and the source has them. Where that host
+            does not run SELinux, or does not know or refuses a context, a notice says so, and the context is left as
+            it is there.
+          - >-
+            Switch it off where the destination has another policy, or shall get the contexts of that by C(restorecon).
+          - With O(method=ssh_rsync) they are carried as rsync does it, whether the destination runs SELinux or not.
+        type: bool
+        default: true
       specials:
         description: Fifos, sockets and, as root, devices. Otherwise they are listed only.
         type: bool

@@ -165,10 +165,11 @@ def run(
     user: int | None = None,
     prefix: t.Sequence[str] = (),
     obeys_modes: bool = False,
+    patience: float = 300,
     **options: t.Any,
 ) -> Run:
     """Run one job to its end. *user*: the numeric user to run as, when the test is root. *prefix*: command to run it
-    by. *obeys_modes*: without root's right to read and write what its mode forbids."""
+    by. *obeys_modes*: without root's right to read and write what its mode forbids. *patience*: seconds."""
     if executor == "windows":
         translated = {key: windows_path(str(parameters[key])) for key in ("source", "destination") if key in parameters}
         parameters = {**parameters, **translated}
@@ -180,7 +181,7 @@ def run(
             input=job(operation, parameters, **options),
             capture_output=True,
             env=environment(**(WINE_ENVIRONMENT if executor == "windows" else {}), **(env or {})),
-            timeout=WINE_HANGS if suicidal else 300,
+            timeout=WINE_HANGS if suicidal else patience,
             check=False,
         )
     except subprocess.TimeoutExpired as exc:

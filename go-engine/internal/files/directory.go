@@ -322,7 +322,7 @@ func (w *worker) finishExisting(d *directory) error {
 			return err
 		}
 	}
-	if d.difference.empty() {
+	if d.difference.empty() || d.difference.nothingDone() {
 		return nil
 	}
 	w.counters.MetadataUpdated++

@@ -47,7 +47,9 @@ func (w *worker) updateMetadata(at *place, source *fsys.Stat, found *difference)
 			return err
 		}
 	}
-	w.reportMetadata(at, source, found)
+	if !found.nothingDone() {
+		w.reportMetadata(at, source, found)
+	}
 	return nil
 }
 

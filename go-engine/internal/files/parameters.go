@@ -45,10 +45,23 @@ type syncParameters struct {
 // preserve says what of an entry is kept beside its content.
 type preserve struct {
 	permissions, timestamps, owner, group, hardLinks, xattrs, specials bool
+	labels                                                             bool // SELinux contexts, which are attributes
+}
+
+func readPreserve(kept *wire.Object) preserve {
+	return preserve{
+		permissions: kept.Bool("permissions", true),
+		timestamps:  kept.Bool("timestamps", true),
+		owner:       kept.Bool("owner", true),
+		group:       kept.Bool("group", true),
+		hardLinks:   kept.Bool("hard_links", true),
+		xattrs:      kept.Bool("xattrs", true),
+		labels:      kept.Bool("selinux", true),
+		specials:    kept.Bool("specials", true),
+	}
 }
 
 func readSyncParameters(object *wire.Object) (*syncParameters, error) {
-	kept := object.Object("preserve")
 	parameters := &syncParameters{
 		far:            readFarParameters(object),
 		source:         readPath(object, "source"),
@@ -63,15 +76,7 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		filters:        filters.Read(object, "filters"),
 		oneFileSystem:  object.Bool("one_file_system", false),
 		followSymlinks: readFollow(object),
-		preserve: preserve{
-			permissions: kept.Bool("permissions", true),
-			timestamps:  kept.Bool("timestamps", true),
-			owner:       kept.Bool("owner", true),
-			group:       kept.Bool("group", true),
-			hardLinks:   kept.Bool("hard_links", true),
-			xattrs:      kept.Bool("xattrs", true),
-			specials:    kept.Bool("specials", true),
-		},
+		preserve:       readPreserve(object.Object("preserve")),
 		parallelFiles:  readParallel(object, "parallel_files", 8),
 		threshold:      object.Integer("performance_threshold", 0, 0, math.MaxInt64),
 		parallelChunks: readParallel(object, "parallel_chunks", 1),

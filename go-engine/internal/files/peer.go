@@ -188,6 +188,7 @@ func openSource(ctx context.Context, session *operations.Session, parameters *sy
 	var err error
 	source.root, err = origin.OpenFar(peer, parameters.source, origin.Wanted{
 		Attributes:  parameters.preserve.xattrs,
+		Labels:      parameters.preserve.labels,
 		Numeric:     parameters.far.numericIDs || source.isSeenFromHere || !fsys.KeepsOwners,
 		Followed:    parameters.followSymlinks,
 		Compression: parameters.far.compression,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"migration.assistant/engine/internal/fsys"
@@ -22,8 +23,10 @@ type policy struct {
 	user    uint32
 	groups  map[uint32]bool
 	umask   uint32
+	keeps   bool // SELinux contexts, which this host has
 	mutex   sync.Mutex
 	warned  map[string]bool
+	known   map[string]bool // whether the host's SELinux policy knows a context
 }
 
 func newPolicy(session *operations.Session, wanted preserve) *policy {
@@ -34,6 +37,8 @@ func newPolicy(session *operations.Session, wanted preserve) *policy {
 		user:     uint32(os.Geteuid()),
 		groups:   map[uint32]bool{uint32(os.Getegid()): true},
 		warned:   map[string]bool{},
+		known:    map[string]bool{},
+		keeps:    wanted.labels && fsys.KeepsLabels(),
 		// Modes are given exactly from here on.
 		umask: fsys.SetUmask(0),
 	}
@@ -139,7 +144,9 @@ type difference struct {
 	owner, group   int // -1 to leave it
 	mode, modified bool
 	wanted         fsys.Attributes
-	attributes     []string // names that differ
+	attributes     []string  // names that differ
+	path           wire.Path // of the entry, if it has attributes that differ
+	refused        bool      // its SELinux context by the host
 	before, after  wire.Attributes
 }
 
@@ -180,6 +187,7 @@ func (p *policy) describeOwner(source, existing *fsys.Stat, before, after *wire.
 // compareAttributes adds the differences of extended attributes. What the destination's file system cannot keep
 // counts as alike, and is told once.
 func (p *policy) compareAttributes(found *difference, wanted, current fsys.Attributes, keeps func(name string) bool, path wire.Path) {
+	wanted, current = p.labelled(wanted, current, path)
 	var before, after []string
 	for name, value := range wanted {
 		if there, exists := current[name]; exists && there == value {
@@ -199,7 +207,7 @@ func (p *policy) compareAttributes(found *difference, wanted, current fsys.Attri
 			found.attributes = append(found.attributes, name)
 		}
 	}
-	found.wanted = wanted
+	found.wanted, found.path = wanted, path
 	if len(found.attributes) == 0 {
 		return
 	}
@@ -266,7 +274,12 @@ func (p *policy) applyAttributes(handle fsys.Handle, found *difference, mode uin
 		} else {
 			err = handle.RemoveAttribute(name)
 		}
-		if fsys.IsUnsupported(err) {
+		switch {
+		case err != nil && name == fsys.Label:
+			found.refused = true
+			p.session.Warning("selinux_not_preserved", "the SELinux context was refused: "+fsys.Reason(err), found.path)
+			err = nil
+		case fsys.IsUnsupported(err):
 			p.attributesNotKept("")
 			err = nil
 		}
@@ -275,6 +288,43 @@ func (p *policy) applyAttributes(handle fsys.Handle, found *difference, mode uin
 		}
 	}
 	return nil
+}
+
+// labelled leaves SELinux contexts out of the attributes where the destination's stays: because the source has none, or
+// because it would not be kept, which is told.
+func (p *policy) labelled(wanted, current fsys.Attributes, path wire.Path) (fsys.Attributes, fsys.Attributes) {
+	if label, given := wanted[fsys.Label]; given && p.keepsLabel(label, path) {
+		return wanted, current
+	}
+	return wanted.WithoutLabel(), current.WithoutLabel()
+}
+
+func (p *policy) keepsLabel(label string, path wire.Path) bool {
+	if !p.labels {
+		return false
+	}
+	if !p.keeps {
+		p.warnOnce("selinux_not_preserved", "SELinux contexts are not preserved: the destination's host does not run SELinux", "")
+		return false
+	}
+	p.mutex.Lock()
+	known, asked := p.known[label]
+	if !asked {
+		known = fsys.KnowsLabel(label)
+		p.known[label] = known
+	}
+	p.mutex.Unlock()
+	if !known && !asked {
+		message := "SELinux contexts that the destination's policy does not know are not preserved: "
+		p.session.Warning("selinux_not_preserved", message+strings.TrimSuffix(label, "\x00"), path)
+	}
+	return known
+}
+
+// nothingDone tells whether all that was to be changed is an SELinux context, and that was refused.
+func (d *difference) nothingDone() bool {
+	others := d.owner >= 0 || d.group >= 0 || d.mode || d.modified
+	return d.refused && !others && len(d.attributes) == 1
 }
 
 func octal(mode uint32) string { return fmt.Sprintf("%04o", mode) }

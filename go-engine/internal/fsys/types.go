@@ -3,6 +3,7 @@
 package fsys
 
 import (
+	"maps"
 	"math/big"
 	"strconv"
 )
@@ -60,6 +61,22 @@ func (e Extent) Length() int64 { return e.End - e.Start }
 
 // Attributes are extended attributes by name. Those that this user could not set elsewhere are left out.
 type Attributes map[string]string
+
+// Label is the attribute that holds the SELinux context of a file.
+const Label = "security.selinux"
+
+// WithoutLabel gives the attributes without the SELinux context.
+func (a Attributes) WithoutLabel() Attributes {
+	if _, labelled := a[Label]; !labelled {
+		return a
+	}
+	if len(a) == 1 {
+		return nil
+	}
+	others := maps.Clone(a)
+	delete(others, Label)
+	return others
+}
 
 // IsRegular tells whether the entry is a regular file.
 func (s *Stat) IsRegular() bool { return s.Type() == TypeRegular }

@@ -44,7 +44,7 @@ func readAttributes(list func([]byte) (int, error), get func(string, []byte) (in
 // Transferable tells whether an attribute is a user's, and not what the system itself keeps of the file.
 func Transferable(name string) bool {
 	switch {
-	case name == "" || name == "security.selinux" || name == "com.apple.provenance" || name == "com.apple.macl":
+	case name == "" || name == "com.apple.provenance" || name == "com.apple.macl":
 		return false
 	case strings.HasPrefix(name, "security.") || strings.HasPrefix(name, "trusted."):
 		return isRoot

@@ -25,6 +25,7 @@ type answerer struct {
 	withAttributes bool
 	algorithm      *digest.Algorithm
 	cache          *serverCache
+	withLabels     bool
 	names          namer
 	lister         fsys.Lister
 	path           string // of directory
@@ -61,6 +62,7 @@ func (a *answerer) begin(s *Server, stream io.Writer) error {
 	}
 	a.cache = s.cacheFor(cache)
 	a.withAttributes = wanted&wantAttributes != 0
+	a.withLabels = wanted&wantLabels != 0
 	a.names.wanted = wanted&wantNames != 0
 	var pace *far.Pace
 	followed := wanted&wantTargets != 0
@@ -159,7 +161,7 @@ func (a *answerer) list(path string) error {
 	}
 	if a.withAttributes {
 		attributes, failed := opened.Handle().Attributes()
-		if err := a.names.sendAttributes(a.to, attributes, failed); err != nil {
+		if err := a.sendAttributes(attributes, failed); err != nil {
 			return err
 		}
 	}
@@ -205,6 +207,13 @@ func (a *answerer) entry(parent fsys.Directory, path, name string) error {
 		return nil
 	}
 	attributes, failed := parent.EntryAttributes(name)
+	return a.sendAttributes(attributes, failed)
+}
+
+func (a *answerer) sendAttributes(attributes fsys.Attributes, failed error) error {
+	if !a.withLabels {
+		attributes = attributes.WithoutLabel()
+	}
 	return a.names.sendAttributes(a.to, attributes, failed)
 }
 

@@ -30,6 +30,7 @@ const (
 	wantAttributes = 1 << iota
 	wantNames
 	wantTargets // of symbolic links, in their place
+	wantLabels  // SELinux contexts
 )
 
 // Failures, and what else an answer may begin with.

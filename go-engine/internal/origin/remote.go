@@ -50,6 +50,8 @@ type Tree struct {
 type Wanted struct {
 	// Attributes are extended ones.
 	Attributes bool
+	// Labels are SELinux contexts among them.
+	Labels bool
 	// Numeric says that users and groups are the same by their numbers, not by their names.
 	Numeric bool
 	// Followed says that symbolic links are what they lead to.
@@ -111,6 +113,9 @@ func (t *Tree) stream() (*stream, error) {
 	bits := byte(0)
 	if t.wanted.Attributes {
 		bits |= wantAttributes
+	}
+	if t.wanted.Labels {
+		bits |= wantLabels
 	}
 	if !t.wanted.Numeric {
 		bits |= wantNames

@@ -144,7 +144,7 @@ class Entries:
         return entry
 
     def _keeps(self, name: str) -> bool:
-        if name == "security.selinux" or (name == _CAPABILITIES and not self._privileges):
+        if name == _CAPABILITIES and not self._privileges:
             return False
         return self._metadata.root or not name.startswith(_ROOT_ONLY)
 

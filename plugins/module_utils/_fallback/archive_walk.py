@@ -213,7 +213,7 @@ class PackWalk:
             member.device = (os.major(info.st_rdev), os.minor(info.st_rdev))
         if self._xattrs:
             try:
-                member.xattrs = xattrs.read_entry(directory, name, self._root_user)
+                member.xattrs = self._labelled(xattrs.read_entry(directory, name, self._root_user))
             except OSError as error:
                 raise step("read the extended attributes", error) from error
         self._write(member.header())
@@ -370,11 +370,15 @@ class PackWalk:
     def _mtime(self, info: os.stat_result) -> int:
         return info.st_mtime_ns if self._preserve["timestamps"] else 0
 
+    def _labelled(self, found: xattrs.Xattrs) -> xattrs.Xattrs:
+        """Leave SELinux contexts out if the job does."""
+        return found if self._preserve["selinux"] else xattrs.without_label(found)
+
     def _read_xattrs(self, member: Member, descriptor: int) -> None:
         if not self._xattrs:
             return
         try:
-            member.xattrs = xattrs.read_open(descriptor, self._root_user)
+            member.xattrs = self._labelled(xattrs.read_open(descriptor, self._root_user))
         except OSError as error:
             raise step("read the extended attributes", error) from error
 

@@ -213,17 +213,18 @@ class Directories:
 
     def leave(self, worker: Worker, directory: Directory) -> None:
         """Everything in the directory is done: give it its final metadata, and report what of it was not alike."""
-        differences = directory.differences
+        differences, refused = directory.differences, False
         if not self._session.dry_run and directory.destination is not None:
             try:
-                self._finish(directory, directory.destination)
+                refused = self._finish(directory, directory.destination)
             except OSError as error:
                 raise step("set the metadata", error) from error
-        if differences.before or differences.after:
+        if (differences.before or differences.after) and not (refused and set(differences.after) == {"xattrs"}):
             worker.counters.metadata_updated += 1
             self._context.change("metadata", "directory", directory.event_path, differences.before, differences.after)
 
-    def _finish(self, directory: Directory, destination: int) -> None:
+    def _finish(self, directory: Directory, destination: int) -> bool:
+        """True if its SELinux context was refused, and no other attribute differed."""
         metadata, info = self._metadata, directory.info
         now = os.fstat(destination)
         if directory.created:
@@ -238,7 +239,8 @@ class Directories:
         # A change of owner clears the set-user-ID bits.
         if stat.S_IMODE(now.st_mode) != mode or user != -1 or group != -1:
             os.fchmod(destination, mode)
-        metadata.write_xattrs(destination, mode, directory.wanted_xattrs, current, directory.path or ".")
+        refused = metadata.write_xattrs(destination, mode, directory.wanted_xattrs, current, directory.path or ".")
         # Whatever was written in it has moved its time.
         if metadata.timestamps and now.st_mtime_ns != info.st_mtime_ns:
             os.utime(destination, ns=(now.st_atime_ns, info.st_mtime_ns))
+        return refused

@@ -76,7 +76,7 @@ def check_far(value: Any, where: str) -> Dict[str, Any]:
 
 PRESERVE: Dict[str, Field] = {
     name: Field(boolean, True)
-    for name in ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "specials")
+    for name in ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "selinux", "specials")
 }
 COMMON: Dict[str, Field] = {
     "source": Field(absolute_path, required=True),

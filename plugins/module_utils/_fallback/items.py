@@ -80,18 +80,20 @@ class Handler:
 
     def update_metadata(self, worker: Worker, item: Item, existing: os.stat_result, differences: Differences) -> None:
         """Put right what differs, by a descriptor of the entry that was compared."""
+        refused = False
         if not self.session.dry_run:
             metadata = self.metadata
             try:
                 with tree.held(item.destination, item.name, existing) as target:
                     metadata.apply_difference(target, item.info, differences.after)
                     mode = metadata.mode(item.info, existing)
-                    metadata.write_xattrs(target, mode, differences.wanted, differences.current, item.path)
+                    refused = metadata.write_xattrs(target, mode, differences.wanted, differences.current, item.path)
                     if metadata.timestamps:
                         os.utime(target, ns=(existing.st_atime_ns, item.info.st_mtime_ns))
             except OSError as error:
                 raise step("set the metadata", error) from error
-        self.report_metadata(worker, item, differences.before, differences.after)
+        if not refused or set(differences.after) != {"xattrs"}:
+            self.report_metadata(worker, item, differences.before, differences.after)
 
     def report_metadata(self, worker: Worker, item: Item, before: Attributes, after: Attributes) -> None:
         worker.counters.metadata_updated += 1

@@ -42,6 +42,9 @@ class Metadata:
         self._context = context
         self._warned = set(["owner_not_preserved"] if not preserve["owner"] else [])
         self._lock = threading.Lock()
+        self._labels = preserve["selinux"]
+        self._keeps_labels = self._labels and xattrs.keeps_labels()
+        self._known_labels: Dict[bytes, bool] = {}
         self._probe: Optional[Target] = None
         self._kept: Dict[str, bool] = {}
         if preserve["xattrs"] and not self.xattrs:
@@ -150,10 +153,31 @@ class Metadata:
 
     def wanted_xattrs(self, found: Xattrs, path: str) -> Xattrs:
         """The source's attributes without those that the destination's file system cannot keep."""
+        if xattrs.LABEL in found and not self._keeps_label(found[xattrs.LABEL], path):
+            found = xattrs.without_label(found)
         if all(self._keeps(name) for name in found):
             return found
         self._warn_xattrs(path)
         return {name: value for name, value in found.items() if self._keeps(name)}
+
+    def _keeps_label(self, label: bytes, path: str) -> bool:
+        """Whether an SELinux context is preserved. What would be and cannot is told."""
+        if not self._labels:
+            return False
+        if not self._keeps_labels:
+            message = "SELinux contexts are not preserved: the destination's host does not run SELinux"
+            self.warn_once("selinux_not_preserved", message)
+            return False
+        with self._lock:
+            known = self._known_labels.get(label)
+            asked = known is not None
+            if known is None:
+                known = self._known_labels[label] = xattrs.knows_label(label)
+        if not known and not asked:
+            message = "SELinux contexts that the destination's policy does not know are not preserved: "
+            words = label.rstrip(b"\0").decode("utf-8", "replace")
+            self._context.warning("selinux_not_preserved", message + words, text(path))
+        return known
 
     def _keeps(self, name: str) -> bool:
         # All user attributes are alike; those of the system each have their own handler.
@@ -163,23 +187,32 @@ class Metadata:
             kept = self._kept[family] = self._probe is None or xattrs.keeps(self._probe, name)
         return kept
 
-    def write_xattrs(self, target: Target, mode: int, wanted: Xattrs, current: Xattrs, path: str) -> None:
-        """Make the attributes equal; ``mode`` is what the permission bits are and stay."""
+    def write_xattrs(self, target: Target, mode: int, wanted: Xattrs, current: Xattrs, path: str) -> bool:
+        """Make the attributes equal; ``mode`` is what the permission bits are and stay. True if all that was to be done
+        is an SELinux context that the host refused."""
         if wanted == current:
-            return
+            return False
+        refusals = []
+
+        def refused(error: OSError) -> None:
+            refusals.append(error)
+            message = "the SELinux context was refused: %s" % os.strerror(error.errno or 0)
+            self._context.warning("selinux_not_preserved", message, text(path))
+
         # Without root the kernel wants write permission on the entry itself.
         locked = not self.root and not mode & 0o200
         if locked:
             os.chmod(target, mode | 0o200)
         kept = False
         try:
-            kept = xattrs.write(target, wanted, current)
+            kept = xattrs.write(target, wanted, current, refused)
         finally:
             # A list that was set has given the bits their final values.
             if locked and not (kept and xattrs.sets_access(wanted, current)):
                 os.chmod(target, mode)
         if not kept:
             self._warn_xattrs(path)
+        return bool(refusals) and xattrs.differing(wanted, current) == {xattrs.LABEL}
 
     def _warn_xattrs(self, path: str) -> None:
         self.warn_once("xattrs_not_preserved", "the destination's file system does not keep these attributes", path)

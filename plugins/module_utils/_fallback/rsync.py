@@ -23,7 +23,7 @@ import threading
 import time
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from . import tree
+from . import _platform, tree
 from ._context import Context
 from ._errors import ItemError, JobError
 from ._validate import Field, boolean, choice, integer, list_of, nested, number, read_object, text
@@ -302,6 +302,9 @@ class _Work:
             words += ["--compress", "--compress-choice=" + _CODECS[far["compression"]]]
             if far["compression_level"]:
                 words.append("--compress-level=%d" % far["compression_level"])
+        if preserve["xattrs"] and not preserve["selinux"] and _platform.effective_user() == 0:
+            # With a filter of attributes rsync no longer leaves out by itself what it has another option for.
+            words += ["--filter=-x security.selinux", "--filter=-x system.*"]
         words += limits_first
         words += ["--filter=" + rule for rule in parameters["rules"]]
         return [*words, "--rsync-path=" + far["rsync"]]

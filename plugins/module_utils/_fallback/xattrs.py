@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Dict, FrozenSet, List
+from typing import Callable, Dict, FrozenSet, List
 
 from .tree import Target
 
@@ -18,8 +18,9 @@ Xattrs = Dict[str, bytes]
 
 ACCESS_ACL = "system.posix_acl_access"
 DEFAULT_ACL = "system.posix_acl_default"
-# The label belongs to the policy of the host, not to the file.
-_NEVER = frozenset(["security.selinux"])
+# The SELinux context. Where the source has none, the destination's stays.
+LABEL = "security.selinux"
+_SELINUX = "/sys/fs/selinux"
 _ROOT_ONLY = ("security.", "trusted.")
 _UNSUPPORTED = frozenset([errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
 _NO_DATA: int = getattr(errno, "ENODATA", -1)
@@ -44,7 +45,7 @@ def _read(target: Target, root: bool, follow: bool) -> Xattrs:
         raise
     found: Xattrs = {}
     for name in names:
-        if name in _NEVER or (not root and name.startswith(_ROOT_ONLY)):
+        if not root and name.startswith(_ROOT_ONLY):
             continue
         try:
             found[name] = os.getxattr(target, name, follow_symlinks=follow)
@@ -64,15 +65,21 @@ def differing(wanted: Xattrs, current: Xattrs) -> FrozenSet[str]:
     """Names of the attributes that are not alike on both sides."""
     if wanted == current:
         return frozenset()
-    return frozenset(name for name in set(wanted) | set(current) if wanted.get(name) != current.get(name))
+    differing = frozenset(name for name in set(wanted) | set(current) if wanted.get(name) != current.get(name))
+    return differing if LABEL in wanted else differing - {LABEL}
 
 
-def write(target: Target, wanted: Xattrs, current: Xattrs) -> bool:
-    """Make the attributes of ``target`` equal ``wanted``; False where the file system cannot keep them."""
+def write(target: Target, wanted: Xattrs, current: Xattrs, refused: Callable[[OSError], None]) -> bool:
+    """Make the attributes of ``target`` equal ``wanted``; False where the file system cannot keep them.
+
+    ``refused`` is told why the host takes no SELinux context for it, which does no harm to the others.
+    """
     try:
         # Access lists last: they may take the permission that setting the others needs.
         for name in sorted(differing(wanted, current), key=lambda name: name.startswith("system.")):
-            if name in wanted:
+            if name == LABEL:
+                _write_label(target, wanted[name], refused)
+            elif name in wanted:
                 os.setxattr(target, name, wanted[name])
             else:
                 os.removexattr(target, name)
@@ -80,6 +87,43 @@ def write(target: Target, wanted: Xattrs, current: Xattrs) -> bool:
         if error.errno in _UNSUPPORTED:
             return False
         raise
+    return True
+
+
+def _write_label(target: Target, label: bytes, refused: Callable[[OSError], None]) -> None:
+    try:
+        os.setxattr(target, LABEL, label)
+    except OSError as error:
+        refused(error)
+
+
+def without_label(found: Xattrs) -> Xattrs:
+    """The attributes without the SELinux context."""
+    return {name: value for name, value in found.items() if name != LABEL} if LABEL in found else found
+
+
+def keeps_labels() -> bool:
+    """Whether this host runs SELinux. Where what stands for it can only be read, as in a container, files cannot be
+    given contexts."""
+    try:
+        os.stat(_SELINUX + "/enforce")
+        return not os.statvfs(_SELINUX).f_flag & os.ST_RDONLY
+    except (OSError, AttributeError):
+        return False
+
+
+def knows_label(label: bytes) -> bool:
+    """Whether the policy of this host knows an SELinux context. Where it cannot be asked it is taken to."""
+    try:
+        asked = os.open(_SELINUX + "/context", os.O_WRONLY)
+    except OSError:
+        return True
+    try:
+        os.write(asked, label.rstrip(b"\0") + b"\0")
+    except OSError:
+        return False
+    finally:
+        os.close(asked)
     return True
 
 

@@ -16,7 +16,7 @@ from .preflight import FileSyncError
 
 __all__ = ["ARGUMENT_SPEC", "FileSyncError", "plan"]
 
-PRESERVED = ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "specials")
+PRESERVED = ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "selinux", "specials")
 
 ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "source": {"type": "path", "required": True},

@@ -70,7 +70,8 @@ class Asker:
                 return told
 
     def root(self, path: Path, **more: t.Any) -> t.Dict[str, t.Any]:
-        wanted = {"xattrs": False, "names": False, "follow": False, "compression": "auto", "level": 0, "filters": []}
+        wanted = {"xattrs": False, "labels": False, "names": False, "follow": False, "compression": "auto", "level": 0}
+        wanted["filters"] = []
         return self.ask(ask="root", path=str(path), one_file_system=False, **{**wanted, **more})
 
     def names(self, path: str) -> t.Set[str]:

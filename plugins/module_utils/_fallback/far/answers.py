@@ -67,6 +67,7 @@ class Server:
         self._algorithm = ALGORITHMS[DEFAULT]
         self._cache: Optional[Cache] = None
         self._cache_options: Optional[Dict[str, Any]] = None
+        self._with_labels = False
         self._follow = False
         self._privileged = _platform.effective_user() == 0
         self._namer = Namer(wanted=False)
@@ -149,6 +150,7 @@ class Server:
         self._root = open_source(path)
         self._root_path = path
         self._with_xattrs = bool(question["xattrs"]) and _platform.HAS_XATTRS
+        self._with_labels = bool(question["labels"])
         self._namer = Namer(bool(question["names"]))
         self._frames.compress(question["compression"], question["level"])
         self._route = Route(self._root, False, False, self._follow).__enter__()
@@ -227,6 +229,8 @@ class Server:
                 found = xattrs.read_entry(directory, name, self._privileged, self._follow)
         except OSError as error:
             return None, {"xattrs": failure_of(error)}
+        if not self._with_labels:
+            found = xattrs.without_label(found)
         if not found:
             return None, {}
         encoded = {key: base64.b64encode(value).decode("ascii") for key, value in found.items()}

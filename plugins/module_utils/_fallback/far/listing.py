@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import threading
-from typing import Any, Callable, Dict, Optional, Sequence, cast
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, cast
 
 from ..digests import ALGORITHMS, DEFAULT
 from ..tree import from_text, text
@@ -28,27 +28,22 @@ _LISTINGS_AHEAD = 64
 _ENTRIES_AHEAD = 2000
 
 
-class Wanted:
-    """What is wanted of a tree: extended attributes, names of owners, symbolic links as what they lead to, how blocks
-    are compressed, checksums of which kind (None for none), and how they are remembered (None for not at all)."""
+class Wanted(NamedTuple):
+    """What is wanted of a tree."""
 
-    def __init__(
-        self,
-        xattrs: bool,
-        names: bool,
-        follow: bool,
-        compression: str,
-        level: int,
-        checksums: Optional[str],
-        cache: Optional[Dict[str, Any]],
-    ) -> None:
-        self.xattrs = xattrs
-        self.names = names
-        self.follow = follow
-        self.compression = compression
-        self.level = level
-        self.checksums = checksums
-        self.cache = cache
+    xattrs: bool
+    # SELinux contexts.
+    labels: bool
+    # Of owners.
+    names: bool
+    # Symbolic links are what they lead to.
+    follow: bool
+    compression: str
+    level: int
+    # Of which kind; None for none.
+    checksums: Optional[str]
+    # How they are remembered; None for not at all.
+    cache: Optional[Dict[str, Any]]
 
 
 class FarEntry:
@@ -135,6 +130,7 @@ class FarTree:
             "ask": "root",
             "path": text(path),
             "xattrs": self._wanted.xattrs,
+            "labels": self._wanted.labels,
             "names": self._wanted.names,
             "follow": self._wanted.follow,
             "compression": self._wanted.compression,

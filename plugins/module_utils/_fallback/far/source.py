@@ -82,13 +82,14 @@ def _open(context: Context, questions: Questions, same_machine: bool) -> SourceD
     if algorithm is not None:
         algorithm.require("this host" if far["command"] else "the destination's host")
     wanted = Wanted(
-        parameters["preserve"]["xattrs"],
-        not (far["numeric_ids"] or same_machine),
-        parameters["follow_symlinks"],
-        far["compression"],
-        far["compression_level"],
-        algorithm and algorithm.name,
-        cache_options(context),
+        xattrs=parameters["preserve"]["xattrs"],
+        labels=parameters["preserve"]["selinux"],
+        names=not (far["numeric_ids"] or same_machine),
+        follow=parameters["follow_symlinks"],
+        compression=far["compression"],
+        level=far["compression_level"],
+        checksums=algorithm and algorithm.name,
+        cache=cache_options(context),
     )
     tree = FarTree(questions, wanted, lambda notice: warn(context, "on the source's host: %s" % notice))
     tree.open(parameters["source"], parameters["filters"], parameters["one_file_system"])
