@@ -297,6 +297,7 @@ options:
       - >-
         V(warn) lists it in RV(notices) and goes on. V(fail) counts it as a failed entry; then the task fails in the
         end, and nothing is deleted.
+      - If the source itself vanishes, the task fails in any case, and nothing is deleted.
     type: str
     choices: [warn, fail]
     default: warn

@@ -292,6 +292,18 @@ def test_a_fault_is_told_and_a_rerun_completes(way: str, fault: Fault, namespace
     assert (last.changes, last.terminal["performance"]["bytes_transferred"]) == ([], 0)
 
 
+@needs_root
+@pytest.mark.parametrize("way", WAYS)
+def test_a_source_that_vanishes_is_an_error_where_nothing_is_to_be_deleted(
+    way: str, namespace: Namespace, tmp_path: Path
+) -> None:
+    scene = Scene(way, tmp_path, namespace)
+    scene.build()
+    broken = scene.sync(remove, delete=False)
+    assert broken.terminal["code"] == ("source_missing" if way.startswith("rsync") else "source_changed")
+    assert {event["code"] for event in broken.warnings} <= {"vanished"}
+
+
 @pytest.mark.parametrize("way", ["rsync pull", "rsync push"])
 def test_rsync_replaces_a_directory_in_the_way_if_it_may_delete(way: str, namespace: Namespace, tmp_path: Path) -> None:
     scene = Scene(way, tmp_path, namespace)

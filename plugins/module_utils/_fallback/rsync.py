@@ -225,6 +225,8 @@ class _Work:
         delete, limit = self._parameters["delete"], self._parameters["max_delete"]
         if not delete or not self._context.dry_run:
             self._check_end(self._rsync([]))
+        if self._context.vanished:
+            self._list(1)  # which fails without a source
         # rsync itself would delete after what it failed to read was no more than a file.
         if not delete or self._context.first_failure is not None:
             return

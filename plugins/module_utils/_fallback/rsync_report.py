@@ -171,6 +171,8 @@ class Report:
                 os.strerror(errno.EROFS),
             )
             raise JobError("destination_unwritable", message)
+        if complaint.code == Vanished.code:
+            self._context.vanished = True
         if complaint.code == "special_skipped":
             self._counts["skipped"] += 1
         # rsync itself takes a link that leads nowhere for an error, and deletes nothing then.
