@@ -36,7 +36,7 @@ options:
       max_size:
         description:
           - Most room that the cache takes, from V(64KB) on. Give about 200 bytes for each file; where there is no more
-            room, the oldest entries go.
+            room, others go.
           - Another size than that of the cache that is there makes it anew with what fits.
         type: str
         default: 64MB

@@ -148,7 +148,7 @@ func (c *Cache) put(place int64, entry *[entrySize]byte) error {
 	}
 	index := indexOf(&page, entry)
 	if index < 0 {
-		index = oldest(&page, time.Now().Unix())
+		index = c.leaving(&page, entry)
 	}
 	_, err := c.file.WriteAt(entry[:], place+int64(index*entrySize))
 	return err
@@ -183,9 +183,10 @@ func (c *Cache) page(identity fsys.Identity) int64 {
 	return int64(1+number) * pageSize
 }
 
+// isOld tells whether an entry does not count by its age; a free one does not either, nor one of the future.
 func (c *Cache) isOld(entry []byte, now int64) bool {
-	age := now - int64(binary.LittleEndian.Uint64(entry[storedAt:]))
-	return age < 0 || c.options.MaxAge > 0 && age > c.options.MaxAge
+	stored := int64(binary.LittleEndian.Uint64(entry[storedAt:]))
+	return stored <= 0 || stored > now || c.options.MaxAge > 0 && now-stored > c.options.MaxAge
 }
 
 // newEntry makes an entry without its last fields.
@@ -214,20 +215,16 @@ func indexOf(page *[pageSize]byte, wanted *[entrySize]byte) int {
 	return -1
 }
 
-// oldest gives the place of the entry that goes first: a free one, one that says that it comes from the future, or the
-// one that was stored first.
-func oldest(page *[pageSize]byte, now int64) int {
-	found, first := 0, uint64(1<<64-1)
+// leaving gives the place of the entry that makes room for a new one: a free one, one that is too old, or by chance any.
+// The oldest would be the wrong one: of a tree that the cache cannot hold, each would go just before it is asked for.
+func (c *Cache) leaving(page *[pageSize]byte, entry *[entrySize]byte) int {
+	now := time.Now().Unix()
 	for index := range inPage {
-		stored := binary.LittleEndian.Uint64(page[index*entrySize+storedAt:])
-		if stored == 0 || stored > uint64(now) {
+		if c.isOld(at(page, index), now) {
 			return index
 		}
-		if stored < first {
-			found, first = index, stored
-		}
 	}
-	return found
+	return int(entry[entrySize-1]) % inPage
 }
 
 func at(page *[pageSize]byte, index int) []byte {

@@ -103,7 +103,16 @@ class Cache:
         at = self._page(device, number)
         page = os.pread(self._descriptor, PAGE, at)
         start = _place_of(page, entry[: _KEY.size])
-        os.pwrite(self._descriptor, entry, at + (start if start >= 0 else _oldest(page)))
+        os.pwrite(self._descriptor, entry, at + (start if start >= 0 else self._leaving(page, entry)))
+
+    def _leaving(self, page: bytes, entry: bytes) -> int:
+        """Where the entry begins that makes room for a new one: a free one, one that is too old, or by chance any.
+
+        The oldest would be the wrong one: of a tree that the cache cannot hold, each would go just before it is asked
+        for.
+        """
+        old = (start for start in _PLACES if self._is_old(page[start : start + _ENTRY]))
+        return next(old, entry[-1] % len(_PLACES) * _ENTRY)
 
     def take(self, earlier: Cache) -> None:
         """Copy the entries of a cache of another size."""
@@ -125,8 +134,10 @@ class Cache:
         return (1 + (mixed * self.pages >> 64)) * PAGE
 
     def _is_old(self, entry: bytes) -> bool:
-        age: int = int(time.time()) - _STORED.unpack_from(entry, _STORED_AT)[0]
-        return age < 0 or 0 < self._max_age < age
+        """Whether an entry does not count by its age; a free one does not either, nor one of the future."""
+        stored: int = _STORED.unpack_from(entry, _STORED_AT)[0]
+        age = int(time.time()) - stored
+        return not stored or age < 0 or 0 < self._max_age < age
 
     def _trusts(self, descriptor: int, info: os.stat_result) -> bool:
         if info.st_dev not in self._devices:
@@ -157,17 +168,3 @@ def _place_of(page: bytes, key: bytes) -> int:
     while start >= 0 and start % _ENTRY:
         start = page.find(key, start + 1)
     return start
-
-
-def _oldest(page: bytes) -> int:
-    """Where the entry begins that goes first: a free one, one that says that it comes from the future, or the one that
-    was stored first."""
-    now = int(time.time())
-    found, first = 0, _ALL
-    for start in _PLACES:
-        stored = _STORED.unpack_from(page, start + _STORED_AT)[0]
-        if stored == 0 or stored > now:
-            return start
-        if stored < first:
-            found, first = start, stored
-    return found
