@@ -212,7 +212,7 @@ def sqlite(directory: Path) -> Scenario:
 
 
 def checksums(directory: Path) -> Scenario:
-    """A sha256 manifest of files, against as many openssl at once as there are processors."""
+    """A sha256 manifest of files, against as many openssl at once as there are processors, and other algorithms."""
     source, manifest = directory / "source", directory / "manifest"
     source.mkdir()
     content = random.Random(1).randbytes(25 << 20)
@@ -221,7 +221,11 @@ def checksums(directory: Path) -> Scenario:
     parameters = {"action": "create", "source": str(source), "manifest": str(manifest), "algorithm": "sha256"}
     openssl = f"find {source} -type f -print0 | xargs -0 -n 2 -P {os.cpu_count()} openssl dgst -sha256 > {manifest}"
     contenders = [*executors("file_checksum", parameters), Contender("openssl", ["sh", "-c", openssl])]
-    return Scenario("checksums", contenders, lambda: manifest.unlink(missing_ok=True), "40 files of 25 MB, sha256")
+    for algorithm in ("blake3", "xxh3"):
+        other = executors("file_checksum", {**parameters, "algorithm": algorithm})[0]
+        contenders.append(other.named(f"engine, {algorithm}"))
+    title = "40 files of 25 MB, sha256; the engine's blake3 and xxh3"
+    return Scenario("checksums", contenders, lambda: manifest.unlink(missing_ok=True), title)
 
 
 def make_database(path: Path, rows: int) -> None:
