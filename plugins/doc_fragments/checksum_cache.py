@@ -28,6 +28,7 @@ options:
         is thrown away with such a notice.
       - Check mode reads it and writes nothing.
     type: dict
+    default: {}
     suboptions:
       enabled:
         description: Whether checksums are remembered.

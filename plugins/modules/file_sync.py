@@ -260,6 +260,9 @@ options:
     description:
       - When a file counts as unchanged.
       - V(quick) compares size and modification time. V(checksum) compares the contents.
+      - >-
+        With O(checksum_cache) V(checksum) needs not read what is remembered, on either host. With O(method=ssh_rsync)
+        all is read.
     type: str
     choices: [quick, checksum]
     default: quick

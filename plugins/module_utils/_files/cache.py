@@ -16,7 +16,7 @@ from .preflight import FileSyncError
 ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "checksum_cache": {
         "type": "dict",
-        "apply_defaults": True,
+        "default": {},
         "options": {
             "enabled": {"type": "bool", "default": False},
             "max_size": {"type": "str", "default": "64MB"},
@@ -25,6 +25,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     },
 }
 
+_DEFAULTS = {name: option["default"] for name, option in ARGUMENT_SPEC["checksum_cache"]["options"].items()}
 _LEAST = 64 * 1024
 _MOST = 1 << 50
 _LONGEST = 1 << 40
@@ -32,7 +33,8 @@ _LONGEST = 1 << 40
 
 def parameters(params: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """The job's parameter, if checksums are to be remembered. Raises FileSyncError."""
-    options = params["checksum_cache"]
+    given = params["checksum_cache"] or {}
+    options = {**_DEFAULTS, **{name: value for name, value in given.items() if value is not None}}
     try:
         size = _units.parse_size(options["max_size"], "checksum_cache.max_size", minimum=_LEAST, maximum=_MOST)
     except ValueError as exc:

@@ -36,6 +36,15 @@ def test_creating_takes_sha256_by_default(params: t.Dict[str, t.Any]) -> None:
     assert checksum.plan(dict(params, algorithm="xxh3"))["algorithm"] == "xxh3"
 
 
+def test_what_is_remembered_goes_to_the_job_where_it_is_wanted(params: t.Dict[str, t.Any]) -> None:
+    def planned(**options: t.Any) -> t.Any:
+        return checksum.plan(dict(params, checksum_cache=options)).get("checksum_cache")
+
+    assert planned() is planned(max_size="1MB") is planned(enabled=False) is None
+    assert planned(enabled=True) == {"max_size": 64 << 20, "max_age": 7 * 24 * 3600}
+    assert planned(enabled=True, max_size="1MB", max_age=60.0) == {"max_size": 1 << 20, "max_age": 60}
+
+
 def test_verifying_leaves_the_algorithm_to_the_manifest(params: t.Dict[str, t.Any]) -> None:
     Path(params["manifest"]).write_text("")
     plan = checksum.plan(dict(params, state="verified", unexpected="report", filters=["- *.tmp"]))
@@ -58,6 +67,9 @@ def test_verifying_leaves_the_algorithm_to_the_manifest(params: t.Dict[str, t.An
         ({"buffer_size": "2GB"}, "buffer_size: '2GB' is too great"),
         ({"parallel_files": 0}, "parallel_files: 0: give a number from 1 to 1024"),
         ({"filters": ["? what"]}, "filters: "),
+        ({"checksum_cache": {"max_size": "1KB"}}, "checksum_cache.max_size: '1KB' is too small"),
+        ({"checksum_cache": {"max_size": "much"}}, "checksum_cache.max_size: 'much' is not"),
+        ({"checksum_cache": {"max_age": 0.5}}, "checksum_cache.max_age: 0.5: give 1 or more seconds"),
     ],
 )
 def test_what_cannot_be_used_is_refused(
