@@ -102,6 +102,7 @@ def test_a_file_with_templates_and_a_section_that_stands_twice(controller: Contr
             "parallel_files": 4,
             "chunk_size": "100MB",
         },
+        "file_checksum": {"parallel_files": 4},
         "database_migrate": {},
         "transfer_plan": {"parallel_files": 4},
     }
