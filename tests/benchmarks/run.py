@@ -6,10 +6,11 @@
 
 Usage: run.py [--rounds N] [--directory DIR] [--share PART] [SCENARIO ...]
 
-Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; and between two hosts push_small, push_large,
-push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as push_small@wan (as root). DIR
-(default /dev/shm) holds the trees; it says which filesystem is measured. Machines are noisy: read the ratios, not the
-seconds.
+Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; archive_pack_small, archive_pack_mixed,
+archive_unpack_small and archive_unpack_mixed, each followed by @tar, @gzip, @zstd, @lz4 or @brotli; and between two
+hosts push_small, push_large, push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as
+push_small@wan (as root). DIR (default /dev/shm) holds the trees; it says which filesystem is measured. Machines are
+noisy: read the ratios, not the seconds.
 """
 
 from __future__ import annotations
@@ -228,6 +229,56 @@ def checksums(directory: Path) -> Scenario:
     return Scenario("checksums", contenders, lambda: manifest.unlink(missing_ok=True), title)
 
 
+# The commands of the rivals; those that are not installed are left out.
+COMPRESSORS = {
+    "tar": [""],
+    "gzip": ["gzip", "pigz"],
+    "zstd": ["zstd", "zstd -T0"],
+    "lz4": ["lz4"],
+    "brotli": ["brotli -q 5"],
+}
+
+
+def archive(deed: str, kind: str, form: str, directory: Path, share: float) -> Scenario:
+    """Half of each file can be compressed. All tools keep owners, modes, times, extended attributes and ACLs."""
+    source, unpacked, packed = directory / "source", directory / "unpacked", directory / "packed"
+    rng = random.Random(8)
+    sizes = [10_000] * 15_000 if kind == "small" else mixed_sizes()
+    sizes = sizes[: max(round(len(sizes) * share), 1)]
+    words = [rng.randbytes(4).hex().encode() for _word in range(3000)]
+    text, noise = b" ".join(rng.choices(words, k=max(sizes) // 16)), rng.randbytes(max(sizes))
+    for number, size in enumerate(sizes):
+        folder = source / f"{number // 100:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        begin = rng.randrange(max(len(text) - size // 2, 1))
+        (folder / f"file-{number:06d}").write_bytes(text[begin : begin + size // 2] + noise[: size - size // 2])
+    how = ["--xattrs", "--xattrs-include=*", "--acls", "--numeric-owner"]
+    commands = [each for each in COMPRESSORS[form] if not each or shutil.which(each.split(" ", maxsplit=1)[0])]
+
+    def tar(name: str, compressor: str, *words: str) -> Contender:
+        return Contender(name, ["tar", *how, *(["-I", compressor] if compressor else []), *words])
+
+    packing = [tar(f"tar {each}", each, "-cf", str(packed), "-C", str(source), ".") for each in commands]
+    if deed == "pack":
+        parameters = {"action": "pack", "source": str(source), "destination": str(packed), "format": form}
+        contenders = [*executors("file_archive", parameters), *packing]
+    else:
+        measure(packing[0])
+        parameters = {"action": "unpack", "source": str(packed), "destination": str(unpacked), "format": form}
+        unpacking = [tar(f"tar {each}", each, "-xpf", str(packed), "-C", str(unpacked)) for each in commands]
+        contenders = [*executors("file_archive", parameters), *unpacking]
+
+    def reset() -> None:
+        if deed == "pack":
+            packed.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(unpacked, ignore_errors=True)
+            unpacked.mkdir()
+
+    amount = f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} MB"
+    return Scenario(f"archive_{deed}_{kind}, {form}", contenders, reset, amount)
+
+
 def make_database(path: Path, rows: int) -> None:
     rng = random.Random(2)
     with sqlite3.connect(path) as database:
@@ -301,7 +352,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--directory", type=Path, default=Path("/dev/shm"))
-    parser.add_argument("--share", type=float, default=1, help="part of what is pushed, for slow links")
+    parser.add_argument("--share", type=float, default=1, help="part of what is pushed or archived")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     options = parser.parse_args()
     builders: dict[str, t.Callable[[Path], Scenario]] = {
@@ -314,14 +365,20 @@ def main() -> None:
     }
     links = {"lan": (1, 1000, 0.0), "wan": (50, 400, 0.0), "lossy": (50, 400, 0.005)}
     between = {f"push_{kind}@{name}": (kind, name) for kind in FILLS for name in links}
-    unknown = set(options.scenarios) - set(builders) - set(between)
+    archives = {
+        f"archive_{deed}_{kind}@{form}": (deed, kind, form)
+        for form in COMPRESSORS
+        for deed in ("pack", "unpack")
+        for kind in ("small", "mixed")
+    }
+    unknown = set(options.scenarios) - set(builders) - set(between) - set(archives)
     if unknown:
-        known = ", ".join([*builders, *between])
+        known = ", ".join([*builders, *archives, *between])
         parser.error(f"unknown scenario {', '.join(sorted(unknown))}; choose from {known}")
     filesystem = version_of("stat", "-f", "-c", "%T", str(options.directory))
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, {filesystem} at {options.directory}")
     print(f"{version_of('rsync', '--version')}; {version_of('cp', '--version')}")
-    print(f"sqlite3 {version_of('sqlite3', '--version').split()[0]}")
+    print(f"{version_of('tar', '--version')}; sqlite3 {version_of('sqlite3', '--version').split()[0]}")
     print(f"Python {platform.python_version()}; engine {json.loads(version_of(str(ENGINE), 'version'))['version']}")
     for name in options.scenarios or builders:
         with tempfile.TemporaryDirectory(prefix="migration-benchmark-", dir=options.directory) as directory:
@@ -329,6 +386,8 @@ def main() -> None:
                 kind, shape = between[name]
                 with Link(*links[shape]) as link:
                     compare(push(kind, link, Path(directory), options.share), options.rounds)
+            elif name in archives:
+                compare(archive(*archives[name], Path(directory), options.share), options.rounds)
             else:
                 compare(builders[name](Path(directory)), options.rounds)
 
