@@ -48,7 +48,7 @@ notes:
     the command of the format's name, on the host. Check mode brings no engine to a host, and so may need them where a
     run does not.
   - >-
-    What is known of an entry stays in memory until all are unpacked. The engine also keeps up to 64 MiB of contents
+    What is known of an entry stays in memory until all are unpacked. The engine also keeps up to 128 MiB of contents
     there, a quarter of O(memory_limit) at most; what is beyond that is decompressed twice.
 author:
   - migration.assistant contributors (!UNKNOWN)

@@ -96,7 +96,7 @@ func unpack(ctx context.Context, session *operations.Session, parameters *archiv
 }
 
 // keptContents gives how much of an archive's contents may stay in memory between the two readings.
-func keptContents() int64 { return min(64<<20, debug.SetMemoryLimit(-1)/4) }
+func keptContents() int64 { return min(128<<20, debug.SetMemoryLimit(-1)/4) }
 
 func (u *unpackJob) openDestination(dryRun bool) error {
 	return u.roots.openDestination(u.archive.destination, dryRun, func(string) error { return nil })

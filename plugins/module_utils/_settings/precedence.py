@@ -129,8 +129,16 @@ FIGURES: tuple[Figure, ...] = (
         "transfer_methods.server_to_server.compression",
         "network_optimization.compression.enabled",
         "network_optimization.compression.algorithm",
+        "go_operations.compression.algorithm",
         feeds=("file_sync.compression",),
         note="the first of the two switches that is given counts; where it is true, or none is, the algorithm does",
+    ),
+    _figure(
+        "level of a transfer's compression",
+        "network_optimization.compression.level",
+        "go_operations.compression.level",
+        feeds=("file_sync.compression_level",),
+        note="only where an algorithm is chosen; the general level only for the algorithm of its own section",
     ),
     _figure(
         "rows of a chunk",

@@ -144,9 +144,13 @@ def superseded(settings: Settings) -> list[str]:
 
 def _resolve(settings: Settings, module: str, option: str, environment: t.Mapping[str, str] | None) -> Resolved:
     places = places_of(f"{module}.{option}")
-    # A level is one of the kind that is compressed by.
-    if option == "compression_level" and _resolve(settings, module, "compression", {}).value in ("auto", "none"):
-        return Resolved(None, "default")
+    if option == "compression_level":
+        # A level is one of the kind that is compressed by.
+        compression = _resolve(settings, module, "compression", {})
+        if compression.value in ("auto", "none"):
+            return Resolved(None, "default")
+        if compression.origin != _FROM_CONFIGURATION + "go_operations.compression.algorithm":
+            places = tuple(tier for tier in places if "go_operations.compression.level" not in tier)
     for tier in places:
         found = [(path, leaf) for path, leaf in ((path, _leaf(settings, path)) for path in tier) if leaf is not None]
         if not found or _OVERRULED.get(found[0][0]) in settings.leaves:

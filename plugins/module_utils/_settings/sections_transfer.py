@@ -73,8 +73,8 @@ GO_OPERATIONS = Section(
         "compression": Section(
             "Compression of archives and streams.",
             {
-                "algorithm": choice("Kind of compression.", "gzip", _COMPRESSIONS),
-                "level": count("1 is fastest, 9 is smallest.", 6, maximum=9),
+                "algorithm": choice("Kind of compression.", None, _COMPRESSIONS, "file_sync.compression"),
+                "level": count("1 is fastest, 9 is smallest.", None, "file_sync.compression_level", maximum=9),
                 "parallel_streams": count("Streams compressed at once.", 4, maximum=_WORKERS),
             },
         ),
