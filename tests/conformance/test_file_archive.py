@@ -205,6 +205,22 @@ def test_what_gnu_tar_packs_is_unpacked(options: list[str], archive: str, place:
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_mode_of_an_entry_with_an_access_list_is_the_lists(executor: Executor, tmp_path: Path) -> None:
+    """As bsdtar packs it: with the group's own bits in the mode, and not the mask."""
+    with tarfile.open(tmp_path / "out.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("file")
+        member.mode = 0o654
+        member.pax_headers = {"SCHILY.acl.access": "user::rw-,group::r-x,group:55:rwx:55,mask::rw-,other::r--"}
+        archive.addfile(member)
+    ended(unpack(executor, tmp_path), True)
+    assert (tmp_path / "unpacked" / "file").stat().st_mode & 0o7777 == 0o664
+    ended(unpack(executor, tmp_path), False)
+    (tmp_path / "unpacked" / "file").chmod(0o600)
+    ended(unpack(executor, tmp_path), True)
+    ended(unpack(executor, tmp_path), False)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_only_what_differs_is_packed_or_unpacked_again(executor: Executor, plain_place: Path) -> None:
     tree = plain_place / "tree"
     ended(pack(executor, plain_place), True)

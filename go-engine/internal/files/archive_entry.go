@@ -107,15 +107,19 @@ func (u *unpackJob) read(header *tar.Header) (*unpacked, error) {
 			return nil, tooLarge(u.source.path, u.archive.maxUnpackedSize)
 		}
 	}
+	if err := u.readAttributes(entry, kind, header); err != nil {
+		return nil, err
+	}
+	details.Permissions = tarball.AccessPermissions(entry.attributes, details.Permissions)
 	entry.stat = details.Stat()
-	return entry, u.readAttributes(entry, header)
+	return entry, nil
 }
 
 // keepsPrivileges tells whether set-user-ID bits and capabilities are kept: only together with the owner.
 func (u *unpackJob) keepsPrivileges() bool { return u.policy.root && u.policy.owner }
 
-func (u *unpackJob) readAttributes(entry *unpacked, header *tar.Header) error {
-	if !u.policy.xattrs || entry.stat.IsSymlink() {
+func (u *unpackJob) readAttributes(entry *unpacked, kind fsys.Type, header *tar.Header) error {
+	if !u.policy.xattrs || kind == fsys.TypeSymlink {
 		return nil
 	}
 	found, err := tarball.AttributesOf(header.PAXRecords)

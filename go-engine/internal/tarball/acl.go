@@ -12,9 +12,11 @@ import (
 	"migration.assistant/engine/internal/fsys"
 )
 
+const accessACL = "system.posix_acl_access"
+
 // Access control lists are extended attributes to Linux, and text in archives, as GNU tar and star write it.
 var accessLists = map[string]string{
-	"system.posix_acl_access":  "SCHILY.acl.access",
+	accessACL:                  "SCHILY.acl.access",
 	"system.posix_acl_default": "SCHILY.acl.default",
 }
 
@@ -149,4 +151,32 @@ func AttributesOf(records map[string]string) (fsys.Attributes, error) {
 		}
 	}
 	return attributes, nil
+}
+
+// AccessPermissions gives the mode of an entry that has an access control list among its attributes. On Linux the list
+// says it, with its mask for the group; bsdtar writes the group's own bits.
+func AccessPermissions(attributes fsys.Attributes, mode uint32) uint32 {
+	value := []byte(attributes[accessACL])
+	if len(value) <= plainSize {
+		return mode
+	}
+	group, mask, masked := mode>>3&7, uint32(0), false
+	user, other := mode>>6&7, mode&7
+	for data := value[4:]; len(data) >= 8; data = data[8:] {
+		bits := uint32(binary.LittleEndian.Uint16(data[2:])) & 7
+		switch binary.LittleEndian.Uint16(data) {
+		case 0x01:
+			user = bits
+		case 0x04:
+			group = bits
+		case 0x10:
+			mask, masked = bits, true
+		case 0x20:
+			other = bits
+		}
+	}
+	if masked {
+		group = mask
+	}
+	return mode&^0o777 | user<<6 | group<<3 | other
 }

@@ -70,3 +70,14 @@ def from_text(text: bytes) -> bytes:
         return b""
     entries.sort(key=lambda entry: entry[:2])
     return struct.pack("<I", _VERSION) + b"".join(struct.pack("<HHI", tag, bits, id_) for tag, id_, bits in entries)
+
+
+def permissions(value: bytes, mode: int) -> int:
+    """The mode of an entry that has this list, or none. On Linux the list says it, with its mask for the group; bsdtar
+    writes the group's own bits."""
+    if len(value) <= PLAIN_SIZE:
+        return mode
+    bits = {tag: bits & 7 for tag, bits, _number in struct.iter_unpack("<HHI", value[4:])}
+    user, other = bits.get(0x01, mode >> 6 & 7), bits.get(0x20, mode & 7)
+    group = bits.get(0x10, bits.get(0x04, mode >> 3 & 7))
+    return mode & ~0o777 | user << 6 | group << 3 | other

@@ -12,13 +12,13 @@ import os
 import stat
 from typing import Dict, List, Optional
 
-from . import tree
+from . import acl, tree
 from ._errors import JobError
 from .items import Differences
 from .metadata import Metadata
 from .tarball import LINK, TYPES, Extent, Found
 from .tree import text
-from .xattrs import Xattrs
+from .xattrs import ACCESS_ACL, Xattrs
 
 NOTHING, MAKE, METADATA = range(3)
 _PRIVILEGES = stat.S_ISUID | stat.S_ISGID
@@ -135,12 +135,15 @@ class Entries:
         if self._size > self._limit:
             raise self.too_large()
         device = os.makedev(*member.device) if member.device != (0, 0) else 0
+        kept: Xattrs = {}
+        if self._metadata.xattrs and kind != stat.S_IFLNK:
+            kept = {name: value for name, value in member.xattrs.items() if self._keeps(name)}
+            mode = acl.permissions(kept.get(ACCESS_ACL, b""), mode)
         entry = Entry(path, described(kind | mode, size, member.mtime_ns, member.user, member.group, device))
         entry.extents = member.extents
+        entry.xattrs = kept
         if kind == stat.S_IFLNK:
             entry.target = member.target
-        elif self._metadata.xattrs:
-            entry.xattrs = {name: value for name, value in member.xattrs.items() if self._keeps(name)}
         return entry
 
     def _keeps(self, name: str) -> bool:
