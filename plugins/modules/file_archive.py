@@ -40,7 +40,8 @@ notes:
     in O(destination) are never followed.
   - Set-user-ID and set-group-ID bits and capabilities are unpacked by root only, and only together with the owner.
   - >-
-    Sockets cannot be packed, and are listed in RV(notices); so are entries of types that are not known. Names of users
+    Sockets cannot be packed, and are listed in RV(notices); so are entries of types that are not known, and further
+    names of symbolic links and special files, each of which is packed on its own. Names of users
     and groups are neither packed nor heeded. Temporary files of this collection, and the archive itself, where it lies
     in the tree, are left out.
   - >-

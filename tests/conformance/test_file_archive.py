@@ -261,6 +261,21 @@ def test_what_cannot_be_packed_is_told(executor: Executor, plain_place: Path) ->
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+def test_further_names_of_what_is_no_file_are_told(executor: Executor, plain_place: Path) -> None:
+    tree = plain_place / "tree"
+    os.link(tree / "link", tree / "link again", follow_symlinks=False)
+    os.link(tree / "fifo", tree / "fifo again")
+    done = pack(executor, plain_place)
+    assert [(each["code"], each["path"], each["message"]) for each in done.warnings] == [
+        ("hard_link_split", "fifo again", "the fifo is a hard link to fifo, and is packed on its own"),
+        ("hard_link_split", "link again", "the symlink is a hard link to link, and is packed on its own"),
+    ]
+    ended(unpack(executor, plain_place), True)
+    assert os.readlink(plain_place / "unpacked" / "link again") == "a/b/deep.txt"
+    assert pack(executor, plain_place, preserve={"hard_links": False}).warnings == []
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_filters_and_modes(executor: Executor, plain_place: Path) -> None:
     leave_out = [{"action": "exclude", "regex": "a", "directories_only": True}]
     ended(pack(executor, plain_place, filters=leave_out), True)

@@ -221,9 +221,23 @@ func (p *packWalk) symlink(directory fsys.Directory, name, path string, stat *fs
 		return unableToRead("read the symbolic link", err)
 	}
 	p.counters.SymlinksTotal++
+	p.noteLink(path, stat)
 	entry := p.entry(path, tarball.TypeSymlink, stat)
 	entry.Mode, entry.Target = 0o777, target
 	return p.write(entry.Header())
+}
+
+// noteLink tells of a further name of what is no file: readers of archives make hard links of files only.
+func (p *packWalk) noteLink(path string, stat *fsys.Stat) {
+	if !p.job.parameters.preserve.hardLinks || stat.Links() < 2 {
+		return
+	}
+	first, packed := p.links[stat.Identity()]
+	if !packed {
+		p.links[stat.Identity()] = path
+		return
+	}
+	p.warn("hard_link_split", "the "+stat.Kind()+" is a hard link to "+first+", and is packed on its own", path)
 }
 
 func (p *packWalk) special(directory fsys.Directory, name, path string, stat *fsys.Stat) error {
@@ -239,6 +253,7 @@ func (p *packWalk) special(directory fsys.Directory, name, path string, stat *fs
 		p.warn("special_skipped", "the "+stat.Kind()+" was not packed", path)
 		return nil
 	}
+	p.noteLink(path, stat)
 	entry := p.entry(path, kind, stat)
 	if stat.IsDevice() {
 		entry.Major, entry.Minor = stat.Device()

@@ -192,9 +192,18 @@ class PackWalk:
         except OSError as error:
             raise step("read the symbolic link", error) from error
         self.counts["symlinks_total"] += 1
+        self._note_link(path, info)
         member = self._member(path, tarball.SYMLINK, info)
         member.mode, member.target = 0o777, target
         self._write(member.header())
+
+    def _note_link(self, path: str, info: os.stat_result) -> None:
+        """Tell of a further name of what is no file: readers of archives make hard links of files only."""
+        if self._preserve["hard_links"] and info.st_nlink > 1:
+            first = self._links.setdefault((info.st_dev, info.st_ino), path)
+            if first != path:
+                message = "the %s is a hard link to %s, and is packed on its own" % (kind(info.st_mode), text(first))
+                self._warn("hard_link_split", message, path)
 
     def _special(self, directory: int, name: str, path: str, info: os.stat_result) -> None:
         self.counts["specials_total"] += 1
@@ -208,6 +217,7 @@ class PackWalk:
             self.counts["skipped"] += 1
             self._warn("special_skipped", "the %s was not packed" % kind(info.st_mode), path)
             return
+        self._note_link(path, info)
         member = self._member(path, known, info)
         if known != tarball.FIFO:
             member.device = (os.major(info.st_rdev), os.minor(info.st_rdev))

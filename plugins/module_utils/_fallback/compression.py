@@ -213,10 +213,11 @@ class FramesReader(Reader):
         self._frame: Optional[Any] = None
         self._input = b""
         self._output = b""
+        self._given = 0  # of the output
         self._begun = False
 
     def read(self, size: int) -> bytes:
-        while not self._output:
+        while self._given == len(self._output):
             if not self._input:
                 self._input = os.read(self._descriptor, _READ_SIZE)
                 if not self._input:
@@ -224,7 +225,8 @@ class FramesReader(Reader):
                         raise Corrupt
                     return b""
             self._decompress()
-        data, self._output = self._output[:size], self._output[size:]
+        data = self._output[self._given : self._given + size]
+        self._given += len(data)
         return data
 
     def _decompress(self) -> None:
@@ -233,7 +235,7 @@ class FramesReader(Reader):
             self._begun = True
         piece, self._input = self._input[: self._piece], self._input[self._piece :]
         try:
-            self._output = self._frame.decompress(piece)
+            self._output, self._given = self._frame.decompress(piece), 0
         except Exception as error:
             # Each library has errors of its own.
             raise Corrupt from error

@@ -356,8 +356,9 @@ class TrailingData(Corrupt):
 
 def _check_sum(block: bytes) -> None:
     without = block[:148] + b"        " + block[156:]
-    signed = sum(value - 256 if value > 127 else value for value in without)
-    if _number(block[148:156]) not in (sum(without), signed):
+    found, total = _number(block[148:156]), sum(without)
+    # Some old tools sum up signed bytes.
+    if found != total and found != total - 256 * sum(value > 127 for value in without):
         raise Corrupt
 
 
