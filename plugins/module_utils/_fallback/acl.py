@@ -77,7 +77,7 @@ def permissions(value: bytes, mode: int) -> int:
     writes the group's own bits."""
     if len(value) <= PLAIN_SIZE:
         return mode
-    bits = {tag: bits & 7 for tag, bits, _number in struct.iter_unpack("<HHI", value[4:])}
+    bits: Dict[int, int] = {tag: word & 7 for tag, word, _number in struct.iter_unpack("<HHI", value[4:])}
     user, other = bits.get(0x01, mode >> 6 & 7), bits.get(0x20, mode & 7)
     group = bits.get(0x10, bits.get(0x04, mode >> 3 & 7))
     return mode & ~0o777 | user << 6 | group << 3 | other
