@@ -11,18 +11,23 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from link import Link
 
+from ansible_collections.migration.assistant.plugins.module_utils._files.sync import ARGUMENT_SPEC, plan
 from tests.conformance.executors import (
     EXECUTORS,
+    FAR_ENGINES,
     FAR_SIDES,
     Executor,
     Run,
@@ -31,6 +36,7 @@ from tests.conformance.executors import (
     environment,
     job,
     run,
+    serving,
 )
 from tests.conformance.trees import rsync_differences, temporaries, write
 
@@ -225,7 +231,54 @@ def test_a_copier_that_goes_by_paths_is_caught_in_the_same_trap(tmp_path: Path) 
     assert escaped
 
 
-def test_a_million_files_take_little_memory() -> None:
+class Peaks:
+    """Watches how much memory a process takes at most, and those that it starts, while entered. In bytes."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.near = self.far = 0
+
+    def __enter__(self) -> Peaks:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            self.near = max(self.near, most_memory(self._process))
+            self.far = max([self.far, *map(most_memory, children(self._process))])
+
+
+def most_memory(process: int) -> int:
+    """What a process has taken at most so far, in bytes; 0 for one that has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def watched(executor: Executor, source: Path, destination: Path) -> tuple[Run, Peaks]:
+    """Run a job, and watch the memory of both ends."""
+    wanted = between_hosts(executor, {"source": str(source), "destination": str(destination)})
+    with subprocess.Popen(
+        command(executor), env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        with Peaks(process.pid) as peaks:
+            process.stdin.write(job("file_sync", wanted))
+            process.stdin.close()
+            events = [json.loads(line) for line in process.stdout if not line.startswith(b'{"event":"change"')]
+    return Run(process.returncode, events, ""), peaks
+
+
+@pytest.mark.parametrize("executor", ["go", *FAR_ENGINES])
+def test_a_million_files_take_little_memory(executor: Executor) -> None:
     root = MEMORY / f"migration-million-{os.getpid()}"
     source, destination = root / "source", root / "destination"
     try:
@@ -235,33 +288,82 @@ def test_a_million_files_take_little_memory() -> None:
                 (source / f"{directory:03}" / f"{number:03}").touch()
         for changed, what in ((True, "copied"), (False, "unchanged")):
             begin = time.monotonic()
-            done = sync("go", source, destination)
-            peak = done.terminal["performance"]["memory_usage_bytes"]
-            print(f"a million files, {what}: {time.monotonic() - begin:.1f} s, peak {peak / (1 << 20):.1f} MB")
+            done, peaks = watched(executor, source, destination)
+            taken = time.monotonic() - begin
+            near, far = peaks.near >> 20, peaks.far >> 20
+            ends = f"{near} MB and {far} MB at the other end" if far else f"{near} MB"
+            print(f"a million files by {executor}, {what}: {taken:.1f} s, peak {ends}")
+            assert done.terminal["event"] == "result", done.terminal
             assert done.terminal["changed"] is changed
             assert done.statistics["files_total"] == 1_000_000
-            assert peak < MILLION_PEAK
+            assert 0 < peaks.near < MILLION_PEAK
+            assert peaks.far < MILLION_PEAK
+            assert (peaks.far > 0) == (executor in FAR_ENGINES)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
 @needs_root
 @pytest.mark.parametrize(
-    "executor, method",
-    [
-        *(("go", "direct_copy"), ("go", "chunked_transfer"), ("python", "direct_copy")),
-        *(("push", "chunked_transfer"), ("pull", "direct_copy"), ("python push", "direct_copy")),
-    ],
+    "executor, method", [("go", "direct_copy"), ("go", "chunked_transfer"), ("python", "direct_copy")]
 )
 def test_a_real_tree(executor: Executor, method: str, tmp_path: Path) -> None:
     """/usr of this machine arrives as rsync would have it."""
+    parameters = {"source": "/usr", "destination": str(tmp_path / "usr"), **METHODS[method]}
+    arrives(f"{executor}, {method}", executor, "file_sync", parameters)
+
+
+@pytest.fixture(scope="module")
+def link() -> t.Iterator[Link]:
+    with Link(0.1, 10_000) as made:
+        yield made
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "executor, direction, method",
+    [
+        *(("go", "push", method) for method in ("auto", "direct_copy", "chunked_transfer", "archive_transfer")),
+        *(("go", "push", "hybrid_sync"), ("go", "pull", "auto")),
+        *(("python", "push", "auto"), ("python", "pull", "auto")),
+        *(("python", "push", "ssh_rsync"), ("python", "pull", "ssh_rsync")),
+    ],
+)
+def test_a_real_tree_over_ssh(executor: Executor, direction: str, method: str, link: Link, tmp_path: Path) -> None:
+    """The same between two hosts, by each method, as the module plans it."""
+    options = {name: field.get("default") for name, field in ARGUMENT_SPEC.items()}
+    options.update(source="/usr", destination=str(tmp_path / "usr"), direction=direction, method=method, preserve={})
+    end = serving("python push" if executor == "python" else executor)
+    serve = shlex.join(["env", f"PYTHONPATH={environment()['PYTHONPATH']}", *end])
+    host = {"name": "there", "command": [*link.ssh, serve], "ssh": link.ssh, "shell": "sh -c"}
+    parameters, chosen = plan(options, host, lambda _url: host)
+    operation = "ssh_rsync" if chosen["chosen"] == "ssh_rsync" else "file_sync"
+    arrives(f"{executor} by ssh, {direction}, {method}", executor, operation, parameters, link.inside([]))
+
+
+def arrives(
+    what: str,
+    executor: Executor,
+    operation: str,
+    parameters: t.Mapping[str, t.Any],
+    prefix: t.Sequence[str] = (),
+) -> None:
+    """Copy /usr and verify it; by a second run nothing moves."""
+    source, destination = Path(parameters["source"]), Path(parameters["destination"])
     begin = time.monotonic()
-    done = sync(executor, Path("/usr"), tmp_path / "usr", verify=True, **METHODS[method])
+    done = run(executor, operation, {**parameters, "verify": True}, prefix=prefix, patience=3000)
     taken = time.monotonic() - begin
     assert done.terminal["event"] == "result", json.dumps(done.terminal)
     figures = done.statistics
-    print(f"{executor}, {method}: {figures['files_total']} files, {figures['bytes_copied']} bytes in {taken:.1f} s")
-    assert rsync_differences(Path("/usr"), tmp_path / "usr") == ""
-    again = sync(executor, Path("/usr"), tmp_path / "usr", **METHODS[method])
+    assert figures["files_verified"] == figures["files_total"] - figures["hard_links_created"] > 0
+    assert rsync_differences(source, destination) == ""
+    begin = time.monotonic()
+    again = run(executor, operation, parameters, prefix=prefix, patience=3000)
+    print(
+        f"{what}: {figures['files_total']} files, {figures['bytes_copied']} bytes in {taken:.1f} s, "
+        f"{figures['bytes_copied'] / taken / 1e6:.0f} MB/s, verified; "
+        f"the second run moved {again.terminal['performance']['bytes_transferred']} bytes in "
+        f"{time.monotonic() - begin:.1f} s"
+    )
     assert (again.terminal["changed"], again.terminal["performance"]["bytes_transferred"]) == (False, 0)
-    shutil.rmtree(tmp_path / "usr")
+    shutil.rmtree(destination)

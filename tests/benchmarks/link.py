@@ -94,5 +94,5 @@ class Link:
 
 
 def _end(process: subprocess.Popen[t.Any]) -> None:
-    process.terminate()
-    process.wait()
+    with process:
+        process.terminate()

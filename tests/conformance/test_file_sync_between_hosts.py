@@ -108,6 +108,20 @@ def test_the_fallback_says_which_library_which_host_lacks(
 
 
 @sides
+def test_directories_of_every_size_arrive(executor: Executor, tmp_path: Path) -> None:
+    """Small ones are listed ahead of need, those with many entries when they are entered."""
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    for entries in (1, 399, 400, 401, 2100):
+        for number in range(entries):
+            write(source / f"with {entries}" / "below" / str(number), b"")
+    settle(source)
+    done = run(executor, "file_sync", {"source": str(source), "destination": str(destination)})
+    assert done.terminal["event"] == "result", done.terminal
+    assert done.statistics["files_copied"] == 3301
+    assert rsync_differences(source, destination) == ""
+
+
+@sides
 def test_what_a_login_prints_and_a_password_that_nobody_asks_for_do_no_harm(
     executor: Executor, pair: tuple[Path, Path]
 ) -> None:

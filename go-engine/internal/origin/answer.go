@@ -94,7 +94,9 @@ func (a *answerer) answer() error {
 	}
 	switch question {
 	case askList:
-		err = a.list(path)
+		err = a.list(path, mostEntries)
+	case askAhead:
+		err = a.list(path, mostEntriesAhead)
 	case askFile, askDelta, askChecksum, askKnown:
 		err = a.file(question, path)
 	case askCensus:
@@ -126,7 +128,8 @@ func (a *answerer) enter(path string) (fsys.Directory, error) {
 	return a.directory, err
 }
 
-func (a *answerer) list(path string) error {
+// list sends the listing of a directory, unless it has more than so many entries.
+func (a *answerer) list(path string, most int) error {
 	if !a.offer.shows(path, true) {
 		return sendFailure(a.to, fs.ErrNotExist)
 	}
@@ -149,6 +152,9 @@ func (a *answerer) list(path string) error {
 	entries, err := a.lister.List(opened)
 	if err == nil {
 		err = opened.Stat(&stat)
+	}
+	if err == nil && len(entries) > most {
+		err = errTooMany
 	}
 	if err != nil {
 		return sendFailure(a.to, err)

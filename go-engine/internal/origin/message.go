@@ -16,6 +16,7 @@ import (
 // What is asked for, each by one byte. All answers begin with one byte too: that of a failure, or answerGood.
 const (
 	askList   = 'L' // a directory, by its path
+	askAhead  = 'A' // the same ahead of need, if it has no more entries than mostEntriesAhead
 	askFile   = 'F' // a range of a file
 	askDelta  = 'X' // the same, without the blocks that the other end knows
 	askCensus = 'C' // how much there is in the tree
@@ -41,6 +42,7 @@ const (
 	failedReplaced
 	failedJob // the whole job, with a code of the protocol
 	failedDangling
+	failedTooMany // entries, of a directory that is asked for ahead of need
 )
 
 // Parts of a file.
@@ -76,6 +78,8 @@ func (f *failure) Is(target error) bool {
 		return target == ErrReplaced
 	case failedDangling:
 		return target == fsys.ErrDangling
+	case failedTooMany:
+		return target == errTooMany
 	}
 	return false
 }
@@ -90,6 +94,8 @@ func sendFailure(to *far.Writer, err error) error {
 		code = failedReplaced
 	case errors.Is(err, fsys.ErrDangling):
 		code = failedDangling
+	case err == errTooMany:
+		code = failedTooMany
 	case fsys.IsNotExist(err):
 		code = failedNotExist
 	}

@@ -3,6 +3,7 @@
 package origin
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -14,9 +15,11 @@ import (
 const (
 	// listers is how many streams listings come by.
 	listers = 4
-	// mostAhead bounds the listings that were asked for ahead of need, and mostKept the entries in those that came.
-	mostAhead = 512
-	mostKept  = 100_000
+	// mostAhead bounds the listings that were asked for ahead of need, mostEntriesAhead the entries in each, and mostKept
+	// those in all that came. Larger directories are asked for when they are entered: their entries take the longest.
+	mostAhead        = 512
+	mostEntriesAhead = 400
+	mostKept         = 100_000
 	// inFlight is how many questions one stream of listings may have without an answer.
 	inFlight = 64
 )
@@ -211,14 +214,23 @@ func (t *Tree) open(path string) (Directory, error) {
 	l, asked := t.ahead[path]
 	delete(t.ahead, path)
 	t.mutex.Unlock()
-	if !asked {
-		l = &listing{tree: t, path: path, arrived: make(chan struct{})}
-		select {
-		case t.asked <- l:
-		case <-t.ended:
-			return Directory{}, t.failure()
+	if asked {
+		directory, err := t.wait(l)
+		if !errors.Is(err, errTooMany) {
+			return directory, err
 		}
 	}
+	l = &listing{tree: t, path: path, arrived: make(chan struct{})}
+	select {
+	case t.asked <- l:
+	case <-t.ended:
+		return Directory{}, t.failure()
+	}
+	return t.wait(l)
+}
+
+// wait gives a directory whose listing was asked for.
+func (t *Tree) wait(l *listing) (Directory, error) {
 	select {
 	case <-l.arrived:
 	case <-t.ended:
@@ -263,7 +275,7 @@ func (t *Tree) list(s *stream) {
 		case <-t.ended:
 			return
 		case l := <-t.asked:
-			if err := t.ask(s, l.path); err != nil {
+			if err := t.ask(s, l); err != nil {
 				t.fail(err)
 				return
 			}
@@ -276,11 +288,15 @@ func (t *Tree) list(s *stream) {
 	}
 }
 
-func (t *Tree) ask(s *stream, path string) error {
-	if err := s.to.Byte(askList); err != nil {
+func (t *Tree) ask(s *stream, l *listing) error {
+	question := byte(askList)
+	if l.ahead {
+		question = askAhead
+	}
+	if err := s.to.Byte(question); err != nil {
 		return lost(err)
 	}
-	if err := s.to.Text(path); err != nil {
+	if err := s.to.Text(l.path); err != nil {
 		return lost(err)
 	}
 	return lost(s.to.Flush())

@@ -12,6 +12,9 @@ import (
 // ErrReplaced tells that something else has taken the place of a file since it was listed.
 var ErrReplaced = errors.New("it was replaced by something else")
 
+// errTooMany tells that a directory has more entries than are worth being sent ahead of need.
+var errTooMany = errors.New("it has too many entries")
+
 // Directory is an open directory of a tree. The zero value is none.
 type Directory struct {
 	local fsys.Directory
