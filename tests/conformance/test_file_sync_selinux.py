@@ -10,8 +10,10 @@ own an executor finds what a host that runs SELinux has in /sys/fs.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tarfile
 import typing as t
 from pathlib import Path
 
@@ -253,3 +255,17 @@ def test_archives_carry_them(executor: Executor, selinux: Namespace, pair: Pair,
     without = {"preserve": {"selinux": False}}
     assert run(executor, "file_archive", {**packing, **without}).terminal["changed"] is True
     assert LABEL.encode() not in archive.read_bytes()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_contexts_that_gnu_tar_has_packed_are_unpacked(executor: Executor, selinux: Namespace, tmp_path: Path) -> None:
+    archive = tmp_path / "archive.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("file")
+        member.pax_headers = {"RHT.security.selinux": CONTENT.rstrip(b"\0").decode()}
+        tar.addfile(member, io.BytesIO())
+    wanted = {"action": "unpack", "source": str(archive), "destination": str(tmp_path / "unpacked")}
+    done = run(executor, "file_archive", wanted, prefix=selinux.prefix)
+    assert done.terminal["event"] == "result", done.terminal
+    assert contexts(tmp_path / "unpacked")["file"] == CONTENT
+    assert run(executor, "file_archive", wanted, prefix=selinux.prefix).changes == []

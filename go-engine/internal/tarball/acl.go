@@ -130,9 +130,15 @@ func recordOf(name, value string) (string, string) {
 	return AttributePrefix + escaper.Replace(name), value
 }
 
+// labelRecord is where GNU tar has the SELinux context, without the null byte at its end.
+const labelRecord = "RHT.security.selinux"
+
 // AttributesOf gives the extended attributes that records hold.
 func AttributesOf(records map[string]string) (fsys.Attributes, error) {
 	attributes := fsys.Attributes{}
+	if label := records[labelRecord]; label != "" {
+		attributes[fsys.Label] = label + "\x00"
+	}
 	for name, value := range records {
 		if rest, is := strings.CutPrefix(name, AttributePrefix); is {
 			attributes[unescaper.Replace(rest)] = value

@@ -17,11 +17,13 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import acl
 from .compression import Corrupt
-from .xattrs import DEFAULT_ACL
+from .xattrs import DEFAULT_ACL, LABEL
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 _ATTRIBUTE = "SCHILY.xattr."
+# Where GNU tar has the SELinux context, without the null byte at its end.
+_LABEL = b"RHT.security.selinux"
 _MOST_7_DIGITS = (1 << 21) - 1
 _MOST_11_DIGITS = (1 << 33) - 1
 # What precedes a file, such as its records, may not be larger.
@@ -412,6 +414,8 @@ def _parse_records(text: bytes) -> Tuple[Dict[bytes, bytes], List[bytes]]:
 def _attributes(records: Dict[bytes, bytes]) -> Dict[str, bytes]:
     found: Dict[str, bytes] = {}
     prefix = _ATTRIBUTE.encode()
+    if records.get(_LABEL):
+        found[LABEL] = records[_LABEL] + b"\0"
     for name, value in records.items():
         if name.startswith(prefix):
             found[os.fsdecode(name[len(prefix) :]).replace("%3D", "=").replace("%25", "%")] = value
