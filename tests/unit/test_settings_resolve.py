@@ -271,10 +271,6 @@ def given_at(path: str, value: t.Any) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", value)
 
 
-# What has a switch among its places is tested above.
-SWITCHED = (
-    *("sample_interval", "executor", "keep_alive_interval", ".compression", ".memory_limit"),
-    ".stream_buffer_size",
 # Options whose places are not alike.
 SPECIAL = (
     "sample_interval",
@@ -283,6 +279,7 @@ SPECIAL = (
     ".compression",
     ".compression_level",
     ".memory_limit",
+    ".stream_buffer_size",
 )
 SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "chunked_transfer")}
 
@@ -292,7 +289,6 @@ SAMPLES = {"size": ("1MB", "2MB"), "count": (5, 6), "choice": ("direct_copy", "c
     [
         (option, specific[0], general[0])
         for option, places in precedence.PLACES.items()
-        if not option.endswith(SWITCHED)
         if not option.endswith(SPECIAL)
         for specific, general in itertools.combinations(places, 2)
     ],
