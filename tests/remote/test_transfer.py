@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import typing as t
 from pathlib import Path
@@ -347,3 +348,34 @@ def test_push_and_pull_need_ssh(bed: Bed, tmp_path: Path) -> None:
     playbook = sync(source=str(tmp_path), destination="/srv/copy", direction="push")
     played = bed.play(playbook, bed.inventory([host], user="root", connection="docker"))
     assert "push and pull go by ssh" in played.result("Copy").result["msg"]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"executor": "python"}, {"method": "ssh_rsync"}], ids=["go", "python", "rsync"]
+)
+def test_what_a_host_has_no_room_or_right_for_is_one_clear_line(
+    bed: Bed, tmp_path: Path, options: dict[str, t.Any]
+) -> None:
+    host = bed.host("faulty", options=("--tmpfs=/small:size=1m", "--tmpfs=/fixed:ro"))
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "large").write_bytes(os.urandom(3_000_000))
+    host.run("mkdir -p /srv/closed && echo x > /srv/closed/file && echo y > /srv/closed/open")
+    host.run("chmod 600 /srv/closed/file; rm -rf /small/*")
+
+    def message(user: str, **more: t.Any) -> str:
+        failed = bed.play(sync(delete=True, **more, **options), bed.inventory([host], user=user)).result("Copy")
+        assert failed.status == "failed"
+        assert "\n" not in failed.result["msg"]
+        return str(failed.result["msg"])
+
+    push = {"source": str(tree), "direction": "push"}
+    assert message("root", destination="/small/copy", **push).startswith("the destination has no room left")
+    assert host.run("find /small -type f -name 'large'").stdout == ""
+    fixed = message("root", destination="/fixed/copy", **push)
+    assert "/fixed" in fixed
+    assert any(words in fixed for words in ("cannot be written", "Read-only file system"))
+    closed = message("deploy", source="/srv/closed", destination=str(tmp_path / "copy"), direction="pull")
+    assert closed.startswith("1 entry failed; the first: file: ")
+    assert "Permission denied" in closed
+    assert (tmp_path / "copy" / "open").read_bytes() == b"y\n"
