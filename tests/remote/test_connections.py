@@ -175,7 +175,9 @@ def slow_down(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("executor", "side"), [("go", "destination"), ("go", "source"), ("python", "destination"), ("python", "source")]
+    # Each executor and each side once: the two share a table of what they decide.
+    ("executor", "side"),
+    [("go", "destination"), ("python", "source")],
 )
 def test_a_transfer_leaves_room_for_others(bed: Bed, executor: str, side: str) -> None:
     # The same on every kernel; others may keep the queue short by themselves.
