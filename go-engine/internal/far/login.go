@@ -2,12 +2,7 @@
 
 package far
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
-)
+import "errors"
 
 // Login is the password by which ssh gets in to the other host, and how ssh asks for it.
 type Login struct {
@@ -33,36 +28,4 @@ func (r Refusal) Error() string { return string(r) }
 func IsRefusal(err error) bool {
 	var refusal Refusal
 	return errors.As(err, &refusal)
-}
-
-func (l *Login) refused() Refusal {
-	return Refusal("the login password of " + l.Name + " was refused")
-}
-
-// isAsked tells whether a question is for the password.
-func (l *Login) isAsked(question string) bool {
-	for _, start := range l.Starts {
-		if strings.HasPrefix(question, start) && strings.Contains(question[len(start):], l.Word) {
-			return true
-		}
-	}
-	return false
-}
-
-// declined are the beginnings of what isDeclined finds.
-var declined = []string{
-	"Enter passphrase for ", "Enter PIN for ", "The authenticity of host ", "Are you sure you want to continue connecting",
-	"Please type 'yes'", "Accept updated hostkeys?",
-}
-
-// isDeclined tells whether a question is one that ssh does without: for the passphrase of a key, and for trust in a host
-// that is unknown. An empty answer to any other would be sent to a server, and count as a wrong one there.
-func isDeclined(question string) bool {
-	return slices.ContainsFunc(declined, func(start string) bool { return strings.HasPrefix(question, start) })
-}
-
-// unexpected is the refusal of a question that has no answer here.
-func (l *Login) unexpected(question string) Refusal {
-	line := strings.Join(strings.Fields(strings.ToValidUTF8(question, "?")), " ")
-	return Refusal(fmt.Sprintf("ssh asks for more than the login password of %s: %.200s", l.Name, line))
 }

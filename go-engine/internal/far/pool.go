@@ -15,9 +15,6 @@ type Pool struct {
 	Idle int
 }
 
-// mostSlots is how many connections of one kind are kept at most.
-const mostSlots = 64
-
 // keptPatience is how long a connection of an earlier job may take to answer: its host may be gone without a word.
 const keptPatience = 10 * time.Second
 

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// mostSlots is how many connections of one kind are kept at most.
+const mostSlots = 64
+
 // slot is the place of one connection in a pool. It belongs to one job at a time.
 type slot struct {
 	path string
