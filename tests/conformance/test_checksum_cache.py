@@ -76,7 +76,7 @@ def trusted(path: Path) -> bool:
     found, kind = "", ""
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         fields = line.split(" ")
-        if path.is_relative_to(fields[4]) and len(fields[4]) >= len(found):
+        if Path(fields[4]) in (path, *path.parents) and len(fields[4]) >= len(found):
             found, kind = fields[4], fields[fields.index("-") + 1]
     return kind in ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs")
 

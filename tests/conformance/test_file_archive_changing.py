@@ -31,7 +31,7 @@ SLOW = {"format": "brotli", "level": 9, "parallel": 1}
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
-    write(tree / "large", random.Random(1).randbytes(LARGE), age=100)
+    write(tree / "large", random.Random(1).getrandbits(8 * LARGE).to_bytes(LARGE, "big"), age=100)
     for number in range(60):
         write(tree / f"small{number:02d}", b"small", age=100)
     return tree
