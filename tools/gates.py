@@ -83,15 +83,17 @@ def all_gates(others: list[Environment]) -> list[Gate]:
     controllers = [environment for environment in others if environment.controller]
     newest = [environment for environment in controllers if environment.name == "py3.13"]
     newest = newest or [environment for environment in controllers if "core" not in environment.name][-1:]
+    conformance, *python = _python(others)
     return [
         *_remote(),
+        conformance,
         *_sanity([Environment("main", VENV, "", ()), *newest]),
         *_molecule(),
         *_integration(others),
         Gate("engine-builds", "builds", _script("engine_builds.py"), counts.pytest),
         *_windows(),
         *_go(),
-        *_python(others),
+        *python,
         *_content(),
         *_lint(),
     ]
