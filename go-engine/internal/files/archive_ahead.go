@@ -128,6 +128,7 @@ func (r *readAhead) read(f *packFile) (err error) {
 		if f.attributes, err = f.file.Handle().Attributes(); err != nil {
 			return unable("read the extended attributes", err)
 		}
+		f.attributes = r.job.labelled(f.attributes)
 	}
 	if f.extents, err = holesOf(f.file, &f.stat); err != nil {
 		return unable("read the file", err)

@@ -261,7 +261,7 @@ func (p *packWalk) special(directory fsys.Directory, name, path string, stat *fs
 		if err != nil {
 			return unableToRead("read the extended attributes", err)
 		}
-		entry.Attributes = p.labelled(found)
+		entry.Attributes = p.job.labelled(found)
 	}
 	return p.write(entry.Header())
 }
@@ -332,14 +332,14 @@ func (p *packWalk) modified(stat *fsys.Stat) fsys.Time {
 func (p *packWalk) attributes(entry *tarball.Entry, handle fsys.Handle) (err error) {
 	if p.job.parameters.preserve.xattrs {
 		entry.Attributes, err = handle.Attributes()
-		entry.Attributes = p.labelled(entry.Attributes)
+		entry.Attributes = p.job.labelled(entry.Attributes)
 	}
 	return unable("read the extended attributes", err)
 }
 
 // labelled leaves SELinux contexts out if the job does.
-func (p *packWalk) labelled(attributes fsys.Attributes) fsys.Attributes {
-	if p.job.parameters.preserve.labels {
+func (j *packJob) labelled(attributes fsys.Attributes) fsys.Attributes {
+	if j.parameters.preserve.labels {
 		return attributes
 	}
 	return attributes.WithoutLabel()
