@@ -185,7 +185,7 @@ def test_a_transfer_leaves_room_for_others(bed: Bed, executor: str, side: str) -
     near, far = bed.hosts(["near-room", "far-room"], options=options)
     befriend(bed, near, far)
     source, destination = (far, near) if side == "source" else (near, far)
-    make_tree(source, files=40, size=2_000_000)
+    make_tree(source, files=60, size=2_000_000)
     slow_down(destination)
     ends = {"source": SOURCE, "destination": DESTINATION}
     ends[side] = f"ssh://root@{far.address}{ends[side]}"
@@ -209,4 +209,4 @@ def test_a_transfer_leaves_room_for_others(bed: Bed, executor: str, side: str) -
         assert played.code == 0, played.output
         result = played.result("Copy").result
         assert bool(notices(result, "bandwidth_adjusted")) == adaptive, result["notices"]
-        assert result["statistics"]["files_copied"] == 40
+        assert result["statistics"]["files_copied"] == 60
