@@ -142,6 +142,37 @@ def test_what_cannot_be_reached_is_one_clear_line(side: str, pair: Pair, tmp_pat
 
 
 @sides
+def test_missing_parents_of_the_destination_are_made(side: str, pair: Pair) -> None:
+    deep = (pair[0], pair[1] / "two" / "three")
+    runs = [rsync(deep, side, dry_run=dry_run) for dry_run in (True, False, True, False)]
+    assert [done.terminal["event"] for done in runs] == ["result"] * 4, [done.terminal for done in runs]
+    assert [done.terminal["changed"] for done in runs] == [True, True, False, False]
+    assert told(runs[0]) == told(runs[1])
+    assert rsync_differences(*deep) == ""
+
+
+def test_what_the_other_rsync_fails_at_is_told_though_ssh_drops_its_last_words(pair: Pair) -> None:
+    ssh = ["sh", "-c", 'shift; exec sh -c "$*" 2>/dev/null', "ssh"]
+    failed = rsync((pair[0], Path("/proc/nowhere/copy")), "destination", far={"ssh": ssh})
+    assert failed.terminal["code"] == "destination_unwritable"
+    why = "the destination /proc/nowhere/copy cannot be written: No such file or directory"
+    assert failed.terminal["message"] == why
+
+
+@sides
+def test_an_older_rsync_on_the_other_host_is_asked_in_its_own_words(side: str, pair: Pair, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    older = tmp_path / "older-rsync"
+    refusal = "rsync: on remote machine: --no-msgs2stderr: unknown option"
+    refuse = f"echo >> '{asked}'; echo '{refusal}' >&2; exit 1"
+    older.write_text(f"#!/bin/sh\ntest -e '{asked}' || {{ {refuse}; }}\nexec rsync \"$@\"\n")
+    older.chmod(0o755)
+    done = rsync(pair, side, delete=True, far={"rsync": str(older), "connections": 1})
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(*pair) == ""
+
+
+@sides
 def test_a_lost_connection_is_made_anew(side: str, pair: Pair, tmp_path: Path) -> None:
     counted = tmp_path / "counted"
     script = f'shift; echo >> "{counted}"; if [ "$(wc -l < "{counted}")" = 2 ]; then exit 255; fi; exec sh -c "$*"'

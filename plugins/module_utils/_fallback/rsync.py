@@ -36,7 +36,7 @@ from .far.ssh import Ssh
 from .files import SYNC
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
-from .rsync_report import Report
+from .rsync_report import ParentsMissing, Report
 
 # Exit codes.
 _PARTIAL, _VANISHED = 23, 24
@@ -50,6 +50,10 @@ _DEEPEST = 3
 _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
 _TAIL = 20
 _STDERR_PATIENCE = 1.0
+# What the other rsync fails at comes by rsync's own channel: ssh drops what the other end still says when this one has
+# ended. One older than 3.2.3 always does so, and does not know the option.
+_TOLD_BY_RSYNC = "--stderr=client"
+_UNKNOWN_TO_OLDER = b"--no-msgs2stderr: unknown option"
 
 
 _FAR: Dict[str, Field] = {
@@ -128,6 +132,7 @@ class _Work:
         self._far: Dict[str, Any] = self._parameters["far"]
         self._is_push = self._far["side"] == "destination"
         self._socket = Socket.of(context)
+        self._older = False
         self.report = Report(context)
 
     def run(self) -> None:
@@ -135,14 +140,28 @@ class _Work:
         with self._destination():
             self._context.meter.phase = "copy"
             self.report.deletes_later = self._parameters["delete"] and not self._context.dry_run
-            if not self._context.dry_run:
-                self._run_shares()
-            self._run_whole()
+            try:
+                self._copy()
+            except ParentsMissing:
+                self._make_parents()
+                self._copy()
             if self._parameters["verify"] and not self._context.dry_run:
                 self._context.meter.phase = "verify"
                 self._verify()
             self._context.meter.phase = "finish"
         self._socket.tell(None, can_adapt=False)
+
+    def _copy(self) -> None:
+        if not self._context.dry_run:
+            self._run_shares()
+        self._run_whole()
+
+    def _make_parents(self) -> None:
+        """Make the directory that the other host's destination belongs in, by a run that sends nothing."""
+        parent = os.path.dirname(self._parameters["destination"].rstrip("/")) + "/"
+        words = ["--mkpath", "--no-recursive", "--dirs", "--files-from=-", "--from0"]
+        command = [*self._command(), *words, self._place("source"), self._elsewhere(parent)]
+        self._check_end(self._run_command(command, b"", self.report.take))
 
     def _destination(self) -> ContextManager[Any]:
         """The lock on a destination of this host, which is made with its parents if it is missing."""
@@ -278,6 +297,7 @@ class _Work:
         preserve: Dict[str, bool] = parameters["preserve"]
         words = ["rsync", "--recursive", "--links", "--sparse", "--8-bit-output", "--no-human-readable"]
         words += ["--secluded-args", "--out-format=" + OUT_FORMAT, "--itemize-changes"]
+        words += [] if self._older else [_TOLD_BY_RSYNC]
         switches = {
             "--perms": preserve["permissions"],
             "--times": preserve["timestamps"],
@@ -313,8 +333,9 @@ class _Work:
 
     def _place(self, side: str) -> str:
         path: str = self._parameters[side].rstrip("/") + "/"
-        if side != self._far["side"]:
-            return path
+        return self._elsewhere(path) if side == self._far["side"] else path
+
+    def _elsewhere(self, path: str) -> str:
         host = self._far["host"]
         return "%s:%s" % ("[%s]" % host if ":" in host else host, path)
 
@@ -327,6 +348,8 @@ class _Work:
             words = list(far["ssh"])
             words[1:1] = ssh.words()
             ended = self._run_process([command[0], "--rsh=" + shlex.join(words), *command[1:]], ssh, listed, take)
+            if self._older and _TOLD_BY_RSYNC in command:
+                return self._run_command([word for word in command if word != _TOLD_BY_RSYNC], listed, take)
             if ssh.proxy is None or ssh.proxy.connection is not None:
                 ssh.socket.tell(ssh.proxy, can_adapt=False)
             return ended if ended.code == 0 else ended._replace(last=ssh.explain(ended.last))
@@ -371,6 +394,7 @@ class _Work:
                 if item is None:
                     open_streams -= 1
                 elif item[0]:
+                    self._older = self._older or _UNKNOWN_TO_OLDER in item[1]
                     last = (last + self.report.complain(item[1]))[-_TAIL:]
                 else:
                     take(item[1])

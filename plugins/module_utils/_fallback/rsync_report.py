@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import threading
@@ -40,6 +39,10 @@ _TOTALS = {
     b"link": "symlinks_total",
     b"dev": "specials_total",
 }
+
+
+class ParentsMissing(JobError):
+    """The directory that the destination belongs in is not there."""
 
 
 class Report:
@@ -150,27 +153,30 @@ class Report:
         if self.deletes_later and complaint.message == IN_THE_WAY:
             self.left_for_later = True
             return
-        path = complaint.path
+        path, whose = complaint.path, ""
         for side in ("source", "destination"):
             root = self._parameters[side].rstrip("/")
             if path is not None and (path == root or path.startswith(root + "/")):
-                path = path[len(root) + 1 :] or "."
+                path, whose = path[len(root) + 1 :] or ".", side
+            elif path is not None and side == "destination" and (root + "/").startswith(path.rstrip("/") + "/"):
+                path, whose = ".", side  # a directory above it
         told = (complaint.message, path)
         with self._lock:
             if path is None or told in self.complaints:
                 return
             self.complaints.add(told)
+        if complaint.number is not None and path == "." and whose == "destination":
+            message = "the destination %s cannot be written: %s" % (
+                self._parameters["destination"],
+                os.strerror(complaint.number),
+            )
+            error = ParentsMissing if complaint.number == _MISSING else JobError
+            raise error("destination_unwritable", message)
         if complaint.code == "io_error" and path == "." and complaint.number == _MISSING:
             raise JobError("source_missing", "the source %s does not exist" % self._parameters["source"])
         if complaint.code == "io_error" and path == "." and complaint.message.startswith("change_dir "):
             why = complaint.message.rpartition("failed: ")[2].rpartition(" (")[0]
             raise JobError("io_error", "unable to open the source %s: %s" % (self._parameters["source"], why))
-        if path == "." and complaint.number == errno.EROFS:
-            message = "the destination %s cannot be written: %s" % (
-                self._parameters["destination"],
-                os.strerror(errno.EROFS),
-            )
-            raise JobError("destination_unwritable", message)
         if complaint.code == Vanished.code:
             self._context.vanished = True
         if complaint.code == "special_skipped":
