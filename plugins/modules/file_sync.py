@@ -103,7 +103,7 @@ options:
   compression:
     description:
       - How contents are compressed between two hosts.
-      - V(auto) measures the wire and what compressing takes, and sends each block by lz4, by zstd or as it is,
+      - V(auto) measures the wire and what compressing takes, and sends each block by S2, by zstd or as it is,
         whichever is the fastest. Any other compresses all that shrinks.
       - Compression by ssh itself is off, whatever the inventory says, unless O(ssh_options) has it.
     type: str

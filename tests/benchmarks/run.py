@@ -8,7 +8,7 @@ Usage: run.py [--rounds N] [--directory DIR] [--share PART] [SCENARIO ...]
 
 Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; archive_pack_small, archive_pack_mixed,
 archive_unpack_small and archive_unpack_mixed, each followed by @tar, @gzip, @zstd, @lz4 or @brotli; and between two
-hosts push_small, push_large, push_changed and push_text, each followed by @lan, @wan or @lossy for the link, such as
+hosts push_small, push_large, push_changed, push_text (random words) and push_code, each followed by @lan, @wan or @lossy for the link, such as
 push_small@wan (as root). DIR (default /dev/shm) holds the trees; it says which filesystem is measured. Machines are
 noisy: read the ratios, not the seconds.
 """
@@ -25,6 +25,7 @@ import sqlite3
 import statistics
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import typing as t
@@ -115,7 +116,7 @@ def push(kind: str, link: Link, directory: Path, share: float) -> Scenario:
     engine = executors("file_sync", parameters)[0]
     shell = " ".join(ssh)
     rivals = [Contender("rsync -a", link.inside(["rsync", "-a", "-e", shell, f"{source}/", f"{host}:{destination}/"]))]
-    if kind == "text":
+    if kind in ("text", "code"):
         rivals.append(
             Contender("rsync -az", link.inside(["rsync", "-az", "-e", shell, f"{source}/", f"{host}:{destination}/"]))
         )
@@ -178,10 +179,22 @@ def fill_text(source: Path, share: float) -> str:
     return f"{count} files of 5 MB, text"
 
 
+def fill_code(source: Path, share: float) -> str:
+    """What people have written: Python's own library, over and over."""
+    source.mkdir()
+    library = b"".join(path.read_bytes() for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")))
+    count, size = round(100 * share), 5 << 20
+    for number in range(count):
+        begin = number * size % (len(library) - size)
+        (source / f"code-{number}").write_bytes(library[begin : begin + size])
+    return f"{count} files of 5 MB, source code"
+
+
 FILLS: dict[str, t.Callable[[Path, float], str]] = {
     "small": fill_small,
     "large": fill_large,
     "text": fill_text,
+    "code": fill_code,
     "changed": fill_changed,
 }
 

@@ -3,6 +3,7 @@
 package far
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -18,6 +19,11 @@ const (
 	fade = 0.9
 	// least is the share of a block that must be saved for it to be sent compressed.
 	least = 0.05
+	// showing is how long a block must be that shows what a way gives: shorter ones are what the ends say to each other.
+	showing = 16 << 10
+	// much is the share that compressing saves of what is never sent as it is: a wire that is waited for is slower than
+	// it seems, since the connection's buffers take some megabytes at once.
+	much = 0.25
 )
 
 // Pace knows how fast the wire and the compressors are, and decides by that what is compressed, and how. With a codec
@@ -46,7 +52,7 @@ type way struct {
 func NewPace(compression Compression) (*Pace, error) {
 	codecs := []string{compression.Codec}
 	if compression.Codec == "auto" {
-		codecs = []string{"lz4", "zstd"} // for a fast wire, and for a slow one
+		codecs = []string{"s2", "zstd"} // for a fast wire, and for a slow one
 	}
 	p := &Pace{always: compression.Codec != "auto"}
 	for _, codec := range codecs {
@@ -78,7 +84,9 @@ func (p *Pace) pack(into, block []byte) ([]byte, byte) {
 	if codec != codecNone {
 		ratio = float64(len(packed)-blockHeader) / float64(len(block))
 	}
-	p.learn(chosen, spent, ratio)
+	if len(block) >= showing {
+		p.learn(chosen, spent, ratio)
+	}
 	if ratio > 1-least {
 		return into, codecNone
 	}
@@ -123,10 +131,15 @@ func (p *Pace) choose() int {
 		}
 		wire = p.wireTime / p.wireBytes
 	}
+	// ssh, the link and the disks want processors too.
+	processors := float64(runtime.GOMAXPROCS(0)) / 2
 	best, lowest := -1, wire
 	for index := range p.ways {
 		w := &p.ways[index]
-		if cost := w.cost/float64(runtime.GOMAXPROCS(0)) + w.ratio*wire; w.ratio < 1-least && cost < lowest {
+		if w.ratio < 1-much && lowest == wire {
+			lowest = math.Inf(1)
+		}
+		if cost := w.cost/processors + w.ratio*wire; w.ratio < 1-least && cost < lowest {
 			best, lowest = index, cost
 		}
 	}
