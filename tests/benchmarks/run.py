@@ -8,9 +8,9 @@ Usage: run.py [--rounds N] [--directory DIR] [--share PART] [SCENARIO ...]
 
 Scenarios: small_files, large_files, mixed, unchanged, checksums, sqlite; archive_pack_small, archive_pack_mixed,
 archive_unpack_small and archive_unpack_mixed, each followed by @tar, @gzip, @zstd, @lz4 or @brotli; and between two
-hosts push_small, push_large, push_changed, push_text (random words) and push_code, each followed by @lan, @wan or @lossy for the link, such as
-push_small@wan (as root). DIR (default /dev/shm) holds the trees; it says which filesystem is measured. Machines are
-noisy: read the ratios, not the seconds.
+hosts push_small, push_large, push_changed, push_text (random words) and push_code, each followed by @lan, @wan or
+@lossy for the link, such as push_small@wan (as root). DIR (default /dev/shm) holds the trees; it says which filesystem
+is measured. Machines are noisy: read the ratios, not the seconds.
 """
 
 from __future__ import annotations
