@@ -41,7 +41,7 @@ from tests.conformance.executors import (
 from tests.conformance.trees import rsync_differences, temporaries, write
 
 KILLS = 50
-HOSTILE_SECONDS = 30  # for each executor
+HOSTILE_SECONDS = 60  # for each executor
 MILLION_PEAK = 250 << 20
 MEMORY = Path("/dev/shm")
 METHODS: dict[str, dict[str, int]] = {
