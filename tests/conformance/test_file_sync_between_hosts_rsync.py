@@ -173,6 +173,20 @@ def test_an_older_rsync_on_the_other_host_is_asked_in_its_own_words(side: str, p
 
 
 @sides
+def test_an_older_rsync_here_is_asked_in_its_own_words(
+    side: str, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tmp_path / "bin" / "rsync"
+    refuse = "echo 'rsync: --stderr=client: unknown option' >&2; exit 1"
+    write(older, f'#!/bin/sh\ncase "$*" in *--stderr=*) {refuse};; esac\nexec {shutil.which("rsync")} "$@"\n'.encode())
+    older.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{older.parent}{os.pathsep}{os.environ['PATH']}")
+    done = rsync(pair, side, delete=True)
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(*pair) == ""
+
+
+@sides
 def test_a_lost_connection_is_made_anew(side: str, pair: Pair, tmp_path: Path) -> None:
     counted = tmp_path / "counted"
     script = f'shift; echo >> "{counted}"; if [ "$(wc -l < "{counted}")" = 2 ]; then exit 255; fi; exec sh -c "$*"'

@@ -51,9 +51,9 @@ _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
 _TAIL = 20
 _STDERR_PATIENCE = 1.0
 # What the other rsync fails at comes by rsync's own channel: ssh drops what the other end still says when this one has
-# ended. One older than 3.2.3 always does so, and does not know the option.
+# ended. Those older than 3.2.3, here or there, always do so, and do not know the option.
 _TOLD_BY_RSYNC = "--stderr=client"
-_UNKNOWN_TO_OLDER = b"--no-msgs2stderr: unknown option"
+_UNKNOWN_TO_OLDER = re.compile(rb"--(stderr=client|no-msgs2stderr): unknown option")
 
 
 _FAR: Dict[str, Field] = {
@@ -296,7 +296,8 @@ class _Work:
         parameters, far = self._parameters, self._far
         preserve: Dict[str, bool] = parameters["preserve"]
         words = ["rsync", "--recursive", "--links", "--sparse", "--8-bit-output", "--no-human-readable"]
-        words += ["--secluded-args", "--out-format=" + OUT_FORMAT, "--itemize-changes"]
+        # -s is secluded-args, by the name that older ones know too.
+        words += ["-s", "--out-format=" + OUT_FORMAT, "--itemize-changes"]
         words += [] if self._older else [_TOLD_BY_RSYNC]
         switches = {
             "--perms": preserve["permissions"],
@@ -394,7 +395,7 @@ class _Work:
                 if item is None:
                     open_streams -= 1
                 elif item[0]:
-                    self._older = self._older or _UNKNOWN_TO_OLDER in item[1]
+                    self._older = self._older or _UNKNOWN_TO_OLDER.search(item[1]) is not None
                     last = (last + self.report.complain(item[1]))[-_TAIL:]
                 else:
                     take(item[1])
