@@ -35,7 +35,6 @@ SYNC_PHASES = {
 # Kills its own process before the N-th statement that changes the destination.
 SUICIDAL_FALLBACK = f"""
 import os, runpy, signal, sys
-from {FALLBACK.rpartition(".")[0]} import _fallback
 from {FALLBACK} import sqlite_session
 fatal, count = int(sys.argv[1]), 0
 execute = sqlite_session.Session.execute

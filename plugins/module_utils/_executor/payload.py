@@ -17,12 +17,10 @@ import typing as t
 import zlib
 
 from .. import _fallback
-from .._fallback.far import serve
 from .._version import PROTOCOL, VERSION
 
-# What the modules are called there, and the one that is started.
+# What the modules are called there.
 _PACKAGE = "migration_assistant"
-_MAIN = _PACKAGE + serve.__name__[serve.__name__.rindex("._fallback") :]
 # Pythons of hosts that say nothing of theirs.
 _PYTHONS = ("python3", "/usr/bin/python3", "/usr/libexec/platform-python", "/usr/local/bin/python3")
 
@@ -69,7 +67,10 @@ def payload() -> bytes:
 
 def command(python: t.Optional[str] = None) -> str:
     """The command that starts what payload gives; python: the Python to use, one that is found by default."""
-    start = "-c %s %s" % (shlex.quote(_FROM_MEMORY), _MAIN)
+    from .._fallback.far import serve
+
+    main = _PACKAGE + serve.__name__[serve.__name__.rindex("._fallback") :]
+    start = "-c %s %s" % (shlex.quote(_FROM_MEMORY), main)
     if python is not None:
         return "%s %s" % (python, start)
     search = 'for p in %s; do command -v "$p" >/dev/null 2>&1 && exec "$p" %s; done' % (" ".join(_PYTHONS), start)

@@ -106,12 +106,12 @@ def describe(wish: Wish, will_come: bool = False) -> t.Tuple[Choice, t.Dict[str,
 
     will_come: whether the engine would be brought to this host if a job needed it. Raises ExecutorUnavailable.
     """
-    from .. import _fallback
+    from .._fallback import _runner
 
     engine: t.Dict[str, t.Any] = {}
     if will_come and wish.executor != "python" and not can_run(wish):
         choice = Choice("go", VERSION, None, "the controller's build for %s, brought when needed" % host_platform())
-        return choice, engine, _description(_fallback.hello())
+        return choice, engine, _description(_runner.hello())
     choice = choose(wish)
     if choice.used == "go":
         try:
@@ -119,7 +119,7 @@ def describe(wish: Wish, will_come: bool = False) -> t.Tuple[Choice, t.Dict[str,
                 engine = _description(process.handshake())
         except HandshakeError as exc:
             choice = after_refusal(wish, str(exc))
-    return choice, engine, _description(_fallback.hello())
+    return choice, engine, _description(_runner.hello())
 
 
 def _description(hello: Event) -> t.Dict[str, t.Any]:
@@ -151,11 +151,11 @@ def _run_engine(
 
 
 def _run_fallback(choice: Choice, job: Job, on_event: t.Optional[t.Callable[[Event], None]], stop: Stop) -> Outcome:
-    from .. import _fallback
+    from .._fallback import _runner
 
     collector = Collector(choice, job.id, on_event)
     try:
-        _fallback.run(job.as_wire(lifeline=False), collector.take, stop.requested)
+        _runner.run(job.as_wire(lifeline=False), collector.take, stop.requested)
     finally:
         collector.close()
     return collector.finish()

@@ -6,12 +6,8 @@
 
 """The operations in pure Python, for hosts without the Go engine. Knows nothing of Ansible.
 
-``run(job, emit, cancelled)`` carries one job out in this process;
+``_runner.run(job, emit, cancelled)`` carries one job out in this process;
 ``python -m …_fallback`` speaks the same protocol on standard input and output.
+
+Nothing is imported here: most jobs run by the engine, and need only a piece of this package or none.
 """
-
-from __future__ import annotations
-
-from ._runner import execute, hello, run
-
-__all__ = ["execute", "hello", "run"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from ansible_collections.migration.assistant.plugins.module_utils import _fallback
+from ansible_collections.migration.assistant.plugins.module_utils._fallback import _runner
 
 Event = t.Dict[str, t.Any]
 PROTOCOL = Path(__file__).resolve().parents[3] / "go-engine" / "protocol"
@@ -85,7 +85,7 @@ def run(check_event: t.Callable[[Event], None]) -> Runner:
                 on_event(event)
 
         job = {"protocol": 1, "id": "test", "operation": operation, "parameters": parameters, **(options or {})}
-        _fallback.run(job, emit, cancelled)
+        _runner.run(job, emit, cancelled)
         for event in events:
             check_event(json.loads(json.dumps(event)))
         assert [event["event"] for event in events][0] == "hello"
@@ -155,7 +155,7 @@ def sync_as_user(source: Path, destination: Path, check_event: t.Callable[[Event
                 os.setresgid(12345, 12345, 12345)
                 os.setresuid(12345, 12345, 12345)
                 with os.fdopen(writer, "w") as stream:
-                    _fallback.run(job, lambda event: print(json.dumps(event), file=stream), lambda: False)
+                    _runner.run(job, lambda event: print(json.dumps(event), file=stream), lambda: False)
                 os._exit(0)
             except BaseException:
                 os.write(2, traceback.format_exc().encode())

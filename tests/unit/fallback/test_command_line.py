@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils import _fallback
+from ansible_collections.migration.assistant.plugins.module_utils._fallback import _runner
 
 MODULE = _fallback.__name__
 SLOW = {"bandwidth_limit": 4096, "buffer_size": 4096}
@@ -85,7 +86,7 @@ def test_hello_comes_before_the_job(start: t.Any, check_event: t.Any, source: Pa
 
 def test_version(start: t.Any, check_event: t.Any) -> None:
     output, _errors = start("version").communicate()
-    assert events_of(output, check_event) == [_fallback.hello()]
+    assert events_of(output, check_event) == [_runner.hello()]
 
 
 @pytest.mark.parametrize("arguments", [["help"], ["run", "now"], ["--version"]])
@@ -264,7 +265,7 @@ def test_bad_jobs_are_refused_by_name(
     given = job(source, destination, change.pop("with", None))
     given.update(change)
     events: t.List[t.Dict[str, t.Any]] = []
-    _fallback.run(given, events.append, lambda: False)
+    _runner.run(given, events.append, lambda: False)
     for event in events:
         check_event(event)
     assert [event["event"] for event in events] == ["hello", "error"]
@@ -295,7 +296,7 @@ for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "O_NOATIME"
     if hasattr(os, name):
         delattr(os, name)
 os.supports_dir_fd = set()
-import %s as fallback
+import %s._runner as fallback
 events = []
 job = {"protocol": 1, "id": "x", "operation": "file_sync", "parameters": {"source": "/a", "destination": "/b"}}
 fallback.run(job, events.append, lambda: False)
@@ -320,7 +321,7 @@ sys.platform = "darwin"
 for name in ("O_PATH", "O_NOATIME", "listxattr", "copy_file_range", "preadv"):
     if hasattr(os, name):
         delattr(os, name)
-import %s as fallback
+import %s._runner as fallback
 for mode in (0o640, 0o600):
     events = []
     os.chmod(sys.argv[1] + "/d/file", mode)
