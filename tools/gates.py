@@ -206,7 +206,7 @@ def _python(others: list[Environment]) -> list[Gate]:
 
 
 def _pytest(group: str, one: Environment, *options: str) -> Gate:
-    command: list[str | Path] = [one.path / "bin" / "pytest", "-q", "-p", "no:cacheprovider"]
+    command: list[str | Path] = [one.path / "bin" / "pytest", "-q", "--durations=20", "-p", "no:cacheprovider"]
     command += [*options, f"tests/{group}"]
     return Gate(f"{group}-{one.name}".rstrip("-"), group, command, counts.pytest, env={"GO": find_go()})
 
