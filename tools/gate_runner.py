@@ -25,7 +25,7 @@ from gates import Environment, Gate, all_gates, environments
 from setup import prepare_engine, prepare_test, prepare_windows
 
 LOGS = BUILD / "test-logs"
-_TAIL = 60
+_TAIL = 90
 # What go test -v says of a test that did not fail.
 _PASSED = re.compile(r" *(=== (RUN|PAUSE|CONT|NAME) |--- PASS: |PASS$|ok\s)")
 _SLOWEST = 5
