@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import signal
+import stat
 from pathlib import Path
 
 import pytest
 
-from .executors import FAR_SIDES, Executor, run, serving
+from .executors import FAR_SIDES, Executor, run, serving, started
 from .test_file_sync_resumed import SIZE, Pair, go_on, pair, parameters, recorded
 from .trees import rsync_differences, temporaries
 
@@ -85,6 +88,27 @@ def test_a_lost_connection_is_made_anew(
     assert run(executor, "file_sync", parameters(*pair)).changes == []
 
 
+@pytest.mark.parametrize("executor", ["pull", "python pull"])
+def test_what_is_made_after_a_lost_connection_has_the_mode_that_the_umask_leaves(
+    executor: Executor, pair: Pair, engine: Path, failing_engine: Path, tmp_path: Path
+) -> None:
+    if executor == "pull":
+        command = dying(engine, failing_engine, "serve.content:1", 1, tmp_path / "deaths")
+    else:
+        command = dying_after(1, executor, tmp_path / "deaths")
+    far = {"command": command, "name": "there", "retries": 2, "connections": 1}
+    own = os.umask(0o027)
+    try:
+        more = {"preserve": {"permissions": False}, "bandwidth_limit": SIZE // 2}
+        done = run(executor, "file_sync", parameters(*pair, far=far, **more))
+    finally:
+        os.umask(own)
+    assert done.terminal["event"] == "result", done.terminal
+    assert done.terminal["performance"]["retry_count"] == 1
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in pair[1].rglob("*") if path.is_file()}
+    assert modes == {0o640}
+
+
 @pytest.mark.parametrize(
     ("executor", "failpoint"), [("pull", "serve.content:2"), ("push", "file_sync.range_recorded:1")]
 )
@@ -98,6 +122,34 @@ def test_a_connection_that_is_lost_each_time_ends_the_job(
     assert done.terminal["message"].startswith("the connection to there was lost")
     assert done.terminal["resumable"]
     assert len((tmp_path / "deaths").read_text()) == 2
+
+
+@pytest.mark.parametrize("executor", list(FAR_SIDES))
+def test_a_host_that_has_fallen_silent_does_not_hold_up_the_end_of_a_job(
+    executor: Executor, pair: Pair, tmp_path: Path
+) -> None:
+    running = tmp_path / "running"
+    command = ["sh", "-c", f'echo $$ > "{running}"; exec {shlex.join(serving(executor))}']
+    far = {"command": command, "name": "there", "connections": 1}
+    wanted = parameters(*pair, far=far, bandwidth_limit=SIZE // 8)
+    with started(executor, "file_sync", wanted, timeout=3, progress_interval=0.1) as events:
+        assert next(event for event in events if event["event"] == "progress" and event["bytes_done"])
+        silent = int(running.read_text())
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            *_, last = events
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(silent, signal.SIGKILL)
+    assert (last["event"], last["code"]) == ("error", "timeout")
+
+
+@pytest.mark.parametrize("executor", list(FAR_SIDES))
+def test_a_command_that_says_nothing_and_does_not_end_is_ended(executor: Executor, pair: Pair) -> None:
+    far = {"command": ["sh", "-c", "exec >&-; exec sleep 1000"], "name": "there"}
+    done = run(executor, "file_sync", parameters(*pair, far=far))
+    assert (done.terminal["event"], done.terminal["code"]) == ("error", "unreachable")
+    assert done.terminal["message"].startswith("unable to reach there: ")
 
 
 def dying_after(seconds: float, executor: Executor, counted: Path) -> list[str]:

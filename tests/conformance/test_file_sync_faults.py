@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from .executors import EXECUTORS, FAR_SIDES, Executor, Run, started
+from .executors import EXECUTORS, FAR_SIDES, Executor, Run, run, started
 from .test_file_sync_between_hosts_rsync import REMOTE_SHELL
 from .test_file_sync_safety import Namespace, namespace
 from .trees import settle, temporaries, write
@@ -104,6 +104,31 @@ class Scene:
 
     def extras(self) -> list[str]:
         return [name for name in ("extra", "folder-1/extra") if (self.seen / name).exists()]
+
+
+@needs_root
+@pytest.mark.parametrize("executor", [*EXECUTORS, *FAR_SIDES])
+def test_an_attribute_that_has_no_place_fails_its_file_and_no_other(
+    executor: Executor, tmp_path: Path, namespace: Namespace
+) -> None:
+    source, destination, image = tmp_path / "source", tmp_path / "destination", tmp_path / "image"
+    seen = namespace.mount_memory(source)
+    for name in ("first", "large", "other"):
+        write(seen / name, b"content")
+    os.setxattr(seen / "large", "trusted.large", b"x" * 20_000)
+    with open(image, "wb") as stream:
+        stream.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    destination.mkdir()
+    namespace.call("mount", "-o", "loop", str(image), str(destination))
+    failed = run(
+        executor, "file_sync", {"source": str(source), "destination": str(destination)}, prefix=namespace.prefix
+    )
+    assert failed.terminal["code"] == "partial_failure", failed.terminal
+    assert [(event["code"], event["path"], event["message"]) for event in failed.warnings] == [
+        ("io_error", "large", "the destination has no place for the extended attribute trusted.large of 20000 bytes")
+    ]
+    assert {path.name for path in namespace.view(destination).iterdir()} == {"first", "other", "lost+found"}
 
 
 Act = t.Callable[[Scene], None]

@@ -23,6 +23,7 @@ type link struct {
 	command *exec.Cmd
 	input   io.WriteCloser
 	output  *bufio.Reader
+	reading *os.File // what output reads
 	errors  tail
 	login   *attempt
 	ended   chan struct{}
@@ -34,6 +35,9 @@ type link struct {
 // stderrPatience is how long the command's standard error may outlast it: a process of ssh that keeps the connection for
 // a following job may hold it open.
 const stderrPatience = time.Second
+
+// endPatience is how long a command that is to end may take for it.
+const endPatience = 3 * time.Second
 
 // startLink starts a command; login, and socket for what is asked of the connection that it makes, may be nil.
 func startLink(command []string, login *Login, socket *Socket) (*link, error) {
@@ -72,7 +76,7 @@ func (l *link) start() error {
 		return err
 	}
 	l.command.Stdout = write
-	l.input, l.output = input, bufio.NewReaderSize(output, 256<<10)
+	l.input, l.output, l.reading = input, bufio.NewReaderSize(output, 256<<10), output
 	if err := l.command.Start(); err != nil {
 		_ = output.Close()
 		_ = write.Close()
@@ -150,7 +154,7 @@ func (l *link) greet(ctx context.Context, options Options, said greeting) (greet
 	select {
 	case answer := <-replies:
 		if answer.err == io.EOF {
-			return answer.greeting, l.explain()
+			return answer.greeting, l.explain(ctx)
 		}
 		l.greeted.Store(answer.err == nil)
 		return answer.greeting, answer.err
@@ -175,9 +179,16 @@ func (l *link) sendPrelude(path string) error {
 	return err
 }
 
-// explain words why the command ended without an answer.
-func (l *link) explain() error {
-	<-l.ended
+// explain words why the command ended without an answer. One that has only closed its output is ended.
+func (l *link) explain(ctx context.Context) error {
+	select {
+	case <-l.ended:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(endPatience):
+		_ = l.command.Process.Kill()
+		<-l.ended
+	}
 	if l.proxy != nil && l.proxy.failure() != nil {
 		return l.proxy.failure() // ssh says only that it was given no connection
 	}
@@ -192,14 +203,27 @@ func (l *link) explain() error {
 }
 
 func (l *link) pipe() io.ReadWriteCloser {
-	return pipe{Reader: l.output, Writer: l.input, close: l.input.Close}
+	return pipe{Reader: l.output, Writer: l.input, close: l.close}
+}
+
+// close tells the command that it is to end, and stops reading from one that does not: who reads must not wait for a
+// host that has fallen silent.
+func (l *link) close() error {
+	go func() {
+		select {
+		case <-l.ended:
+		case <-time.After(endPatience):
+		}
+		_ = l.reading.Close()
+	}()
+	return l.input.Close()
 }
 
 // end closes the command's input, and ends the command if that does not. One that is still on the way is ended at once.
 func (l *link) end() {
 	l.closing.Do(func() {
 		_ = l.input.Close()
-		patience := 3 * time.Second
+		patience := endPatience
 		if !l.greeted.Load() {
 			patience = 0
 		}

@@ -172,7 +172,9 @@ func (p *Peer) close() {
 	sessions := p.sessions
 	p.closed = true
 	p.mutex.Unlock()
+	var group sync.WaitGroup
 	for _, session := range sessions {
-		_ = session.Close()
+		group.Go(func() { _ = session.Close() })
 	}
+	group.Wait()
 }

@@ -99,7 +99,9 @@ func (u *unpackJob) makeFile(w *worker, at *place, entry *unpacked, content *con
 	if err == nil {
 		err = w.settle(at, &entry.stat, made, file.Handle(), entry)
 	}
-	file.Close()
+	if finished := file.Finish(); err == nil {
+		err = unable("finish the file", finished)
+	}
 	if err == nil {
 		err = unable("rename the file", w.put(at, temporary))
 	}

@@ -109,7 +109,9 @@ func (p *filePlace) replace(operation string, newMode uint32, mode *uint32, writ
 	if err == nil && mode != nil {
 		err = file.Handle().Chmod(*mode)
 	}
-	file.Close()
+	if finished := file.Finish(); err == nil {
+		err = finished
+	}
 	if err == nil {
 		failpoint.Hit(operation + ".data_written")
 		err = p.directory.Replace(temporary, p.name)

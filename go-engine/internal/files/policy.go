@@ -29,6 +29,9 @@ type policy struct {
 	known   map[string]bool // whether the host's SELinux policy knows a context
 }
 
+// ownUmask gives the process's own umask. Modes are given exactly from its first call on.
+var ownUmask = sync.OnceValue(func() uint32 { return fsys.SetUmask(0) })
+
 func newPolicy(session *operations.Session, wanted preserve) *policy {
 	p := &policy{
 		preserve: wanted,
@@ -39,8 +42,7 @@ func newPolicy(session *operations.Session, wanted preserve) *policy {
 		warned:   map[string]bool{},
 		known:    map[string]bool{},
 		keeps:    wanted.labels && fsys.KeepsLabels(),
-		// Modes are given exactly from here on.
-		umask: fsys.SetUmask(0),
+		umask:    ownUmask(),
 	}
 	if groups, err := os.Getgroups(); err == nil {
 		for _, group := range groups {
@@ -282,6 +284,10 @@ func (p *policy) applyAttributes(handle fsys.Handle, found *difference, mode uin
 		case fsys.IsUnsupported(err):
 			p.attributesNotKept("")
 			err = nil
+		case fsys.IsTooBig(err):
+			// Without its cause, which would be a full disk.
+			message := fmt.Sprintf("the destination has no place for the extended attribute %s of %d bytes", name, len(found.wanted[name]))
+			return &entryError{code: wire.IOError, message: message}
 		}
 		if err != nil {
 			return unable("set the extended attribute "+name, err)

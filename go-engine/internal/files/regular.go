@@ -249,7 +249,9 @@ func (w *worker) copyOpened(at *place, from origin.File, source *fsys.Stat) erro
 	if err == nil {
 		err = w.job.flusher.file(to)
 	}
-	to.Close()
+	if finished := to.Finish(); err == nil {
+		err = unable("finish the file", finished)
+	}
 	if err == nil {
 		err = w.put(at, temporary)
 	}

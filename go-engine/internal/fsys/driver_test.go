@@ -257,6 +257,16 @@ func TestSymbolicLinksAreNotFollowed(t *testing.T) {
 	}
 }
 
+func TestFinishingAFileTellsWhatFails(t *testing.T) {
+	directory, _ := openTemporary(t)
+	file, err := directory.CreateFile("file", 0o600, false)
+	must(t, err)
+	must(t, file.Finish())
+	if file.Finish() == nil {
+		t.Error("what cannot be closed seems to be finished")
+	}
+}
+
 func TestALockIsHeldOnce(t *testing.T) {
 	directory, path := openTemporary(t)
 	other, err := fsys.OpenRoot(path)

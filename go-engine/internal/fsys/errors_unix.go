@@ -27,6 +27,11 @@ func IsNoRoom(err error) bool {
 // IsOverQuota tells whether it is this user for whom there is no room left.
 func IsOverQuota(err error) bool { return errors.Is(err, unix.EDQUOT) }
 
+// IsTooBig tells of an error of setting an attribute whether its value is more than the file system takes of one.
+func IsTooBig(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ERANGE)
+}
+
 // IsUnsupported tells whether the error says that the file system cannot do what was asked for.
 func IsUnsupported(err error) bool {
 	return errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)

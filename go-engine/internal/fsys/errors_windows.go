@@ -33,5 +33,8 @@ func IsNoRoom(err error) bool {
 // IsOverQuota tells whether it is this user for whom there is no room left.
 func IsOverQuota(err error) bool { return errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED) }
 
+// IsTooBig tells of an error of setting an attribute whether its value is more than the file system takes of one.
+func IsTooBig(error) bool { return false }
+
 // IsUnsupported tells whether the error says that the file system cannot do what was asked for.
 func IsUnsupported(err error) bool { return errors.Is(err, errors.ErrUnsupported) }

@@ -127,8 +127,16 @@ func openAt(parent int, name string, flags int, mode uint32) (int, error) {
 // Close closes a directory, if there is one.
 func (d Directory) Close() { closeDescriptor(d.descriptor()) }
 
-// Close closes a file, if there is one. Errors do not matter: nothing that we write is only written by close.
+// Close closes a file, if there is one. One that was written is finished instead.
 func (f File) Close() { closeDescriptor(f.descriptor()) }
+
+// Finish closes a file that was written. Filesystems of a network may tell only then that they have no room for it.
+func (f File) Finish() error {
+	if err := unix.Close(f.descriptor()); err != unix.EINTR { // then it is closed all the same
+		return err
+	}
+	return nil
+}
 
 func closeDescriptor(fd int) {
 	if fd >= 0 {

@@ -139,7 +139,10 @@ func (d Directory) Close() {
 	}
 }
 
-// Close closes a file, if there is one. Errors do not matter: nothing that we write is only written by close.
+// Finish closes a file that was written. Filesystems of a network may tell only then that they have no room for it.
+func (f File) Finish() error { return f.file.Close() }
+
+// Close closes a file, if there is one. One that was written is finished instead.
 func (f File) Close() {
 	if f.file != nil {
 		_ = f.file.Close()

@@ -92,8 +92,11 @@ func (d Directory) CreateFile(name string, _ uint32, readable bool) (File, error
 // Close closes a directory, if there is one.
 func (d Directory) Close() { closeHandle(d.handle) }
 
-// Close closes a file, if there is one. Errors do not matter: nothing that we write is only written by close.
+// Close closes a file, if there is one. One that was written is finished instead.
 func (f File) Close() { closeHandle(f.handle) }
+
+// Finish closes a file that was written. Filesystems of a network may tell only then that they have no room for it.
+func (f File) Finish() error { return windows.CloseHandle(f.handle) }
 
 func closeHandle(handle windows.Handle) {
 	if handle != 0 {

@@ -12,6 +12,7 @@ import errno
 import os
 from typing import Callable, Dict, FrozenSet, List
 
+from ._errors import ItemError
 from .tree import Target
 
 Xattrs = Dict[str, bytes]
@@ -23,6 +24,8 @@ LABEL = "security.selinux"
 _SELINUX = "/sys/fs/selinux"
 _ROOT_ONLY = ("security.", "trusted.")
 _UNSUPPORTED = frozenset([errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS])
+# A value is more than the file system takes of one attribute, or of all of an entry.
+_TOO_BIG = frozenset([errno.ENOSPC, errno.E2BIG, errno.ERANGE])
 _NO_DATA: int = getattr(errno, "ENODATA", -1)
 
 
@@ -80,7 +83,7 @@ def write(target: Target, wanted: Xattrs, current: Xattrs, refused: Callable[[OS
             if name == LABEL:
                 _write_label(target, wanted[name], refused)
             elif name in wanted:
-                os.setxattr(target, name, wanted[name])
+                _write_one(target, name, wanted[name])
             else:
                 os.removexattr(target, name)
     except OSError as error:
@@ -88,6 +91,17 @@ def write(target: Target, wanted: Xattrs, current: Xattrs, refused: Callable[[OS
             return False
         raise
     return True
+
+
+def _write_one(target: Target, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(target, name, value)
+    except OSError as error:
+        if error.errno not in _TOO_BIG:
+            raise
+        # Without its cause, which would be a full disk.
+        message = "the destination has no place for the extended attribute %s of %d bytes" % (name, len(value))
+        raise ItemError("io_error", message) from None
 
 
 def _write_label(target: Target, label: bytes, refused: Callable[[OSError], None]) -> None:

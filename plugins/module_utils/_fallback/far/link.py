@@ -36,7 +36,7 @@ _OTHER_CODECS = ("zstd", "lz4", "brotli")
 _MOST_NOISE = 64 << 10
 _TAIL = 8 << 10
 # For the other end to finish what it is at.
-_PATIENCE = 15.0
+_PATIENCE = 5.0
 
 
 def machine() -> str:
@@ -182,7 +182,7 @@ class Link:
                     message = "no answer in %g seconds" % timeout
                     raise self._unreachable(message) from None
         if isinstance(answer, EOFError):
-            code = self._process.wait()
+            code = self._ended()
             ended = "%s ended with code %d and without a word" % (far["command"][0], code)
             raise self._unreachable(self._ssh.explain(self.said()) or ended)
         if isinstance(answer, Exception):
@@ -239,12 +239,16 @@ class Link:
         process = self._process
         if self.frames is None or not self.frames.close(_PATIENCE):
             process.kill()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._ended()
         self._ssh.ended()
+
+    def _ended(self) -> int:
+        """The code that the command ends with, by force if it does not by itself."""
+        try:
+            return self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def adapting(self, context: Context, sends: bool) -> ContextManager[object]:
         """Keeps the rate suited to the network while entered, where the task asks for that. sends: this end sends the
