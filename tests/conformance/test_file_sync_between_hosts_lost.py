@@ -99,8 +99,8 @@ def test_what_is_made_after_a_lost_connection_has_the_mode_that_the_umask_leaves
     far = {"command": command, "name": "there", "retries": 2, "connections": 1}
     own = os.umask(0o027)
     try:
-        more = {"preserve": {"permissions": False}, "bandwidth_limit": SIZE // 2}
-        done = run(executor, "file_sync", parameters(*pair, far=far, **more))
+        wanted = parameters(*pair, far=far, preserve={"permissions": False}, bandwidth_limit=SIZE // 2)
+        done = run(executor, "file_sync", wanted)
     finally:
         os.umask(own)
     assert done.terminal["event"] == "result", done.terminal
@@ -122,6 +122,22 @@ def test_a_connection_that_is_lost_each_time_ends_the_job(
     assert done.terminal["message"].startswith("the connection to there was lost")
     assert done.terminal["resumable"]
     assert len((tmp_path / "deaths").read_text()) == 2
+
+
+@pytest.mark.parametrize("executor", list(FAR_SIDES))
+def test_a_file_that_is_replaced_while_its_pieces_come_is_told_as_changed(executor: Executor, pair: Pair) -> None:
+    [large] = [path for path in pair[0].rglob("*") if path.is_file() and path.stat().st_size == SIZE]
+    other = pair[0].parent / "other"
+    other.write_bytes(b"x" * (SIZE + 1))
+    wanted = parameters(*pair, bandwidth_limit=SIZE // 4)
+    with started(executor, "file_sync", wanted, progress_interval=0.1) as events:
+        assert next(event for event in events if event["event"] == "progress" and event["bytes_done"])
+        other.replace(large)
+        *rest, last = events
+    assert (last["event"], last["code"]) == ("error", "partial_failure")
+    assert [event["code"] for event in rest if event["event"] == "warning"] == ["source_changed"]
+    assert run(executor, "file_sync", parameters(*pair)).terminal["event"] == "result"
+    assert rsync_differences(*pair) == ""
 
 
 @pytest.mark.parametrize("executor", list(FAR_SIDES))

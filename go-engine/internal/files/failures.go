@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"migration.assistant/engine/internal/fsys"
+	"migration.assistant/engine/internal/origin"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -76,6 +77,9 @@ func unableToRead(action string, err error) error {
 	}
 	if errors.Is(err, fsys.ErrDangling) {
 		return fsys.ErrDangling
+	}
+	if errors.Is(err, origin.ErrReplaced) {
+		return replaced("source")
 	}
 	return unable(action, err)
 }

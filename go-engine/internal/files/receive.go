@@ -124,9 +124,6 @@ func (w *worker) openFar(at *place, source *fsys.Stat, content contentRange) (or
 	if err == nil {
 		err = takeOver(file.Stat, source, "source")
 	}
-	if errors.Is(err, origin.ErrReplaced) {
-		err = replaced("source")
-	}
 	if err != nil {
 		file.Close()
 		return noFile, unableToRead("read the source", err)
