@@ -369,6 +369,7 @@ def _memory(params: t.Mapping[str, t.Any]) -> t.Tuple[int, float]:
 
 
 def _check_times(params: t.Mapping[str, t.Any]) -> None:
-    for name, least in (("lease", 1), ("lock_timeout", 0), ("timeout", 0), ("sample_interval", 0)):
-        if name in params and not least <= params[name] < float("inf"):
+    limits = {"lease": 1, "lock_timeout": 0, "timeout": 0, "sample_interval": 0, "progress_interval": 0}
+    for name, least in limits.items():
+        if params.get(name) is not None and not least <= params[name] < float("inf"):
             raise ValueError("%s: %g: give %d or more seconds" % (name, params[name], least))

@@ -52,7 +52,7 @@ def as_result(module: AnsibleModule, outcome: Outcome) -> t.Dict[str, t.Any]:
 def notices(module: AnsibleModule, outcome: Outcome) -> t.List[t.Dict[str, t.Any]]:
     """The executor's warnings for the result; the first few are shown as warnings of the task."""
     for warning in outcome.warnings[:_WARNINGS_SHOWN]:
-        module.warn(printable(_with_path(warning)))
+        module.warn(_with_path(warning))
     if outcome.warnings_count > _WARNINGS_SHOWN:
         module.warn("%d more notices are in the result" % (outcome.warnings_count - _WARNINGS_SHOWN))
     return [_without_kind(warning) for warning in outcome.warnings]
@@ -79,19 +79,24 @@ def printable(value: t.Any) -> t.Any:
     return value
 
 
+def on_one_line(text: str) -> str:
+    """*text* for a person, whatever a file is called: what is not UTF-8, ends a line or begins an escape is spelt out."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in printable(text))
+
+
 def _without_kind(event: Event) -> t.Dict[str, t.Any]:
     return {key: printable(value) for key, value in event.items() if key != "event"}
 
 
 def _with_path(warning: Event) -> str:
     path, message = warning.get("path"), str(warning["message"])
-    return "%s: %s" % (path, message) if path and path not in message else message
+    return on_one_line("%s: %s" % (path, message) if path else message)
 
 
 def _line(change: Event, side: str) -> str:
     attributes = change.get(side) or {}
     shown = ["%s=%s" % (name, attributes[name]) for name in _TEXT_ATTRIBUTES if name in attributes]
-    return str(printable(" ".join([change["path"], change["kind"], *shown]))) + "\n"
+    return on_one_line(" ".join([change["path"], change["kind"], *shown])) + "\n"
 
 
 def _rest_of(outcome: Outcome) -> str:

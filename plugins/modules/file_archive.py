@@ -196,10 +196,10 @@ options:
   mode:
     description:
       - >-
-        Mode of the archive, in quotes, such as V('0640'). Without it a new archive gets C(0600), since it may hold what
-        others must not read, and one that is replaced keeps its mode.
+        Mode of the archive, octal digits that begin with 0, such as V('0640'). Without it a new archive gets C(0600),
+        since it may hold what others must not read, and one that is replaced keeps its mode.
       - Only with O(state=packed).
-    type: str
+    type: raw
   allow_outside_links:
     description:
       - Unpack symbolic links that may lead out of O(destination). Otherwise an archive with any is refused.

@@ -16,6 +16,7 @@ from collections import deque
 from ansible.utils.display import Display
 
 from ansible_collections.migration.assistant.plugins.module_utils import _units
+from ansible_collections.migration.assistant.plugins.module_utils._job_result import on_one_line
 
 Event = t.Mapping[str, t.Any]
 
@@ -33,7 +34,7 @@ _PHASES = {
     "wait": "waiting for another job",
 }
 # Only in these does the number of items and bytes grow from none to all.
-_MEASURED = ("scan", "copy", "load", "compare", "checksum")
+_MEASURED = ("scan", "copy", "links", "load", "compare", "checksum")
 # The rate is that of the last so many lines.
 _RATED_LINES = 5
 _BAR = 20
@@ -136,7 +137,7 @@ def describe(event: Event, rate: float, gauge: bool = False) -> str:
         if event.get("totals_known") and total - done >= rate:
             parts.append(f"{_units.format_duration(round((total - done) / rate))} left")
     if event.get("current"):
-        parts.append(_printable(event["current"]))
+        parts.append(on_one_line(event["current"]))
     return ", ".join(parts)
 
 
@@ -147,12 +148,6 @@ def _amounts(event: Event) -> tuple[int, int]:
 
 def _amount(number: int, event: Event) -> str:
     return _units.format_size(number) if counts_bytes(event) else f"{number:,}".replace(",", " ")
-
-
-def _printable(text: str) -> str:
-    """On one line, whatever the name of a file holds."""
-    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in readable)
 
 
 def shorten(line: str, width: int) -> str:

@@ -107,6 +107,11 @@ def _files(item: Mapping, check_mode: bool) -> str:
         done += f" in {_seconds(speed)}"
     if counts.get("bytes_copied") and not check_mode:
         done += f" ({speed.get('transfer_rate_mbps', 0):.1f} MB/s)"
+    made = sum(counts.get(f"{kind}_created", 0) for kind in ("directories", "symlinks", "hard_links", "specials"))
+    if made and not counts.get("files_copied"):
+        done += f", {made} directories, links or special files made"
+    if counts.get("metadata_updated"):
+        done += f", metadata of {counts['metadata_updated']} changed"
     if counts.get("deleted"):
         done += f", {counts['deleted']} entries deleted"
     if newer:

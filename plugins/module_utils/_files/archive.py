@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from .. import _units
@@ -42,7 +43,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
             "devices": {"type": "bool", "default": False},
         },
     },
-    "mode": {"type": "str"},
+    "mode": {"type": "raw"},
     "allow_outside_links": {"type": "bool", "default": False},
     "max_unpacked_size": {"type": "str", "default": "100GB"},
     "fsync": {"type": "bool", "default": False},
@@ -121,13 +122,15 @@ def _level(level: int, form: str, unpack: bool) -> int:
     return level
 
 
-def _mode(mode: str, unpack: bool) -> int:
+def _mode(mode: t.Any, unpack: bool) -> int:
     if unpack:
         raise FileSyncError("mode", mode, "only with state: packed")
-    try:
+    bits = mode
+    # YAML itself reads 0640 without quotes as the number that it stands for.
+    if isinstance(mode, str):
+        if re.match(r"0[0-7]+\Z", mode) is None:
+            raise FileSyncError("mode", mode, "give octal digits that begin with 0, in quotes, such as '0640'")
         bits = int(mode, 8)
-    except ValueError as exc:
-        raise FileSyncError("mode", mode, "give octal digits in quotes, such as '0640'") from exc
-    if not 0 <= bits <= 0o777:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 0o777:
         raise FileSyncError("mode", mode, "give 0000 to 0777")
     return bits

@@ -82,7 +82,9 @@ def plan(
     try:
         amounts = {
             "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
-            "buffer_size": _units.parse_size(params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER),
+            "buffer_size": _units.parse_size(
+                params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER, maximum=_units.GB
+            ),
             "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
             "performance_threshold": _units.parse_rate(params["performance_threshold"], "performance_threshold"),
         }
@@ -93,8 +95,8 @@ def plan(
     check_parallel("parallel_files", params["parallel_files"])
     check_parallel("parallel_chunks", params["parallel_chunks"])
     for option in ("max_delete", "sync_frequency"):
-        if params[option] is not None and params[option] < 0:
-            raise FileSyncError(option, params[option], "give 0 or more")
+        if params[option] is not None and not 0 <= params[option] <= _units.LARGEST:
+            raise FileSyncError(option, params[option], "give a number from 0 to %d" % _units.LARGEST)
     remembered = cache.parameters(params)
     far.check(params)
     elsewhere = far.side(params)

@@ -38,6 +38,10 @@ def test_unpacking_leaves_the_format_to_the_archive(params: t.Dict[str, t.Any], 
     assert archive.plan(dict(unpacking, source=str(tmp_path / "there.tar.br")))["format"] == "brotli"
 
 
+def test_a_mode_that_yaml_has_read_as_a_number_is_what_it_stands_for(params: t.Dict[str, t.Any]) -> None:
+    assert archive.plan(dict(params, mode=0o640))["mode"] == 0o640
+
+
 def test_what_a_plan_holds(params: t.Dict[str, t.Any]) -> None:
     plan = archive.plan(dict(params, level=19, mode="0640", preserve={"owner": False, "xattrs": True}))
     assert (plan["level"], plan["mode"], plan["max_unpacked_size"]) == (19, 0o640, 100 << 30)
@@ -58,7 +62,9 @@ def test_what_a_plan_holds(params: t.Dict[str, t.Any]) -> None:
         ({"level": 0, "format": "gzip"}, "level: 0: give a number from 1 to 9 for the format gzip"),
         ({"level": 1, "format": "tar"}, "level: 1: the format tar has no levels"),
         ({"mode": "rw"}, "mode: 'rw': give octal digits"),
-        ({"mode": "4755"}, "mode: '4755': give 0000 to 0777"),
+        ({"mode": "04755"}, "mode: '04755': give 0000 to 0777"),
+        ({"mode": "640"}, "mode: '640': give octal digits that begin with 0"),
+        ({"mode": 640}, "mode: 640: give 0000 to 0777"),
         ({"parallel": 0}, "parallel: 0: give a number from 1 to 1024"),
         ({"max_unpacked_size": "lots"}, "max_unpacked_size: "),
         ({"buffer_size": "1KB"}, "buffer_size: '1KB' is too small"),

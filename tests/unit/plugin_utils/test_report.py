@@ -61,6 +61,12 @@ def test_files_that_were_left_alone_are_told() -> None:
     assert ": 1 newer at the destination, the rest already equal, nothing changed" in told[4]
 
 
+def test_what_changes_without_a_copy_is_told() -> None:
+    counts = {"files_total": 3, "bytes_total": 2048, "metadata_updated": 2, "symlinks_created": 1}
+    told = summary(run_facts({"a": [dict(FILES, statistics=counts, alerts=[], notices_count=0)]}, {}))
+    assert ": 0 copied in 0.5 s, 1 directories, links or special files made, metadata of 2 changed" in told[1]
+
+
 def test_an_unchanged_run_says_so() -> None:
     unchanged = [dict(item, changed=False, alerts=[], notices_count=0) for item in (FILES, DATABASE)]
     lines = summary(run_facts({"a": unchanged[:1]}, {"a": unchanged[1:]}))
