@@ -80,7 +80,7 @@ def printable(value: t.Any) -> t.Any:
 
 
 def on_one_line(text: str) -> str:
-    """*text* for a person, whatever a file is called: what is not UTF-8, ends a line or begins an escape is spelt out."""
+    """*text* for a person, whatever a file is called: bytes that are not UTF-8, line ends and escapes are spelt out."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in printable(text))
 
 

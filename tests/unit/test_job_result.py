@@ -33,7 +33,7 @@ def outcome(**more: t.Any) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("path", "shown"), [(FORGED, "x\\n-important.db file size=9"), (COLOURED, "red\\x1b[31mRED"), ("\udcff", "\\udcff")]
+    ("path", "shown"), [(FORGED, "x\\n-important.db file size=9"), (COLOURED, "red\\x1b[31mRED"), ("\udcff", "\\xff")]
 )
 def test_each_change_is_one_line_of_the_diff(path: str, shown: str) -> None:
     made = {"action": "create", "kind": "file", "path": path, "before": None, "after": {"size": 9}}
