@@ -121,6 +121,39 @@ def test_directories_of_every_size_arrive(executor: Executor, tmp_path: Path) ->
     assert rsync_differences(source, destination) == ""
 
 
+def many_with_attributes(source: Path) -> None:
+    for number in range(1900):
+        path = source / "below" / str(number)
+        write(path, b"")
+        os.setxattr(path, "user.comment", b"c" * 1200)
+
+
+def many_with_escaped_names(source: Path) -> None:
+    for number in range(1900):
+        write(source / "below" / os.fsdecode(b"\xff" * 240 + b"%06d" % number), b"")
+
+
+def several_to_be_verified(source: Path) -> None:
+    for number in range(4):
+        write(source / str(number), os.urandom(900 << 10))
+
+
+@sides
+@pytest.mark.parametrize("make", [many_with_attributes, many_with_escaped_names, several_to_be_verified])
+def test_what_was_asked_ahead_does_not_hold_up_what_is_needed_first(
+    executor: Executor, make: t.Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Large listings, and contents, wait for their turn while other answers come behind them."""
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    write(source / "file", b"content")
+    make(source)
+    settle(source)
+    wanted = {"source": str(source), "destination": str(destination), "verify": True}
+    done = run(executor, "file_sync", {**wanted, "far": {"stream_buffer_size": 256 << 10}}, patience=120)
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(source, destination) == ""
+
+
 @sides
 def test_what_a_login_prints_and_a_password_that_nobody_asks_for_do_no_harm(
     executor: Executor, pair: tuple[Path, Path]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import typing as t
@@ -107,6 +108,19 @@ def test_what_is_offered_is_told(asker: Asker, tree: Path) -> None:
     assert asker.names("") == {"shown", "file", "out"}
     assert asker.names("shown") == {"file"}
     assert asker.content("shown/file", tree / "shown" / "file") == b"content of shown/file"
+
+
+def test_a_listing_ahead_of_need_has_no_more_than_so_many_bytes(asker: Asker, tree: Path) -> None:
+    """As many as it may have of short names, but not with what is escaped."""
+    for path, name in {"short": "%d", "long": "\udcff" * 240 + "%d"}.items():
+        (tree / path).mkdir()
+        for number in range(1000):
+            (tree / path / (name % number)).touch()
+    asker.root(tree)
+    assert len(asker.ask(ask="list", path="short", most=1000)["entries"]) == 1000
+    with pytest.raises(OSError, match=r"\[Errno %d\]" % errno.EFBIG):
+        asker.ask(ask="list", path="long", most=1000)
+    assert asker.ask(ask="list", path="long")["entries"]
 
 
 def test_another_tree_is_refused(asker: Asker, tree: Path) -> None:

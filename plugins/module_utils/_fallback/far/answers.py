@@ -30,11 +30,12 @@ from ..sumcache_file import open_cache
 from ..tree import Route, join, text
 from ..xattrs import Xattrs
 from .frames import CENSUS, DATA, END, PART, SAME, ConnectionLost, Frames
-from .messages import Message, decode, encode, failure_of, stat_to_list
+from .messages import Message, decode, encode, encode_listing, failure_of, stat_to_list
 from .owners import Namer
 
-# Entries of a listing in one frame.
-_ENTRIES = 500
+# Bytes of a listing in one frame, and in all of one that is asked for ahead of need.
+_AT_ONCE = 64 << 10
+_AHEAD = 512 << 10
 _POSITION = struct.Struct(">Q")
 # Blocks of a file that are compared with those of the file that it replaces, and the bytes of their digests.
 BLOCK = 16 << 10
@@ -130,9 +131,10 @@ class Server:
         names = self._namer.take()
         self._frames.send(END, encode({**last, "names": names} if names else last))
 
-    def _part(self, part: Message) -> None:
+    def _part(self, part: Message, entries: Optional[List[bytes]] = None) -> None:
         names = self._namer.take()
-        self._frames.send(PART, encode({**part, "names": names} if names else part))
+        told = {**part, "names": names} if names else part
+        self._frames.send(PART, encode(told) if entries is None else encode_listing(told, entries))
 
     def _answer_root(self, question: Message) -> Message:
         path = tree.from_text(question["path"])
@@ -201,20 +203,29 @@ class Server:
         try:
             with following.scan(directory, self._follow) as scanned:
                 entries = list(scanned)
-            if question.get("most") is not None and len(entries) > question["most"]:
+            ahead = question.get("most") is not None
+            if ahead and len(entries) > question["most"]:
                 return {"failed": "EFBIG"}
             info = os.fstat(directory)
             own, told = self._xattrs(directory, None)
             last: Message = {**self._stat(info, own), **told}
-            listed: List[Any] = []
+            listed: List[bytes] = []
+            size = 0
             for entry in entries:
-                line = self._entry(directory, path, entry)
-                if line is not None:
-                    listed.append(line)
-                if len(listed) >= _ENTRIES:
-                    self._part({"entries": listed})
-                    listed = []
-            return {**last, "entries": listed}
+                told_entry = self._entry(directory, path, entry)
+                if told_entry is None:
+                    continue
+                listed.append(encode(told_entry))
+                size += len(listed[-1])
+                if size <= (_AHEAD if ahead else _AT_ONCE):
+                    continue
+                if ahead:
+                    return {"failed": "EFBIG"}
+                self._part({}, listed)
+                listed, size = [], 0
+            if listed:
+                self._part({}, listed)
+            return last
         finally:
             os.close(directory)
 

@@ -40,15 +40,15 @@ class FarFile(SourceFile):
         self._first: Optional[os.stat_result] = None
         self._info = info
 
-    def ask(self, wanted: Range, flush: bool) -> FarFile:
-        self._answer = (wanted, self._ask(wanted, flush))
+    def ask(self, wanted: Range, ahead: bool = False) -> FarFile:
+        self._answer = (wanted, self._ask(wanted, ahead))
         return self
 
-    def _ask(self, wanted: Range, flush: bool = True, known: str = "") -> Answer:
+    def _ask(self, wanted: Range, ahead: bool = False, known: str = "") -> Answer:
         question = {"ask": "file", "path": text(self._path), "identity": self._identity, "range": wanted}
         if known:
             question["known"] = known
-        return self._tree.questions.ask(question, flush)
+        return self._tree.questions.ask(question, ahead)
 
     def open(self) -> FarFile:
         """Wait for the beginning of the answer, and take over what the file is."""

@@ -88,7 +88,7 @@ class FarDirectory(SourceDirectory):
         for name, info in wanted:
             size += info.st_size
             if info.st_size <= _SMALL and size <= _MOST_AHEAD:
-                self._ahead[name] = self._file(name, info).ask((0, info.st_size), flush=False)
+                self._ahead[name] = self._file(name, info).ask((0, info.st_size), ahead=True)
                 asked.append(name)
         if asked:
             self._tree.questions.flush()
@@ -105,7 +105,7 @@ class FarDirectory(SourceDirectory):
         if opened is None:
             opened = self._file(name, info)
             whole = not unread and info.st_size <= _SMALL
-            opened.ask((0, info.st_size if whole else 0), flush=True)
+            opened.ask((0, info.st_size if whole else 0))
         return opened.open()
 
     def _file(self, name: str, info: os.stat_result) -> FarFile:

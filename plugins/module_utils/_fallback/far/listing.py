@@ -23,7 +23,7 @@ from .messages import Message, decode, raise_failure, stat_from_list
 from .owners import Owners
 from .questions import Answer, Questions
 
-# How many listings are asked for ahead, and of how many entries at most.
+# How many listings are asked for ahead, and of how many entries at most. The other end bounds their bytes.
 _LISTINGS_AHEAD = 64
 _ENTRIES_AHEAD = 2000
 
@@ -154,7 +154,7 @@ class FarTree:
                     break
                 if path not in self._ahead:
                     question = {"ask": "list", "path": text(path), "most": _ENTRIES_AHEAD}
-                    self._ahead[path] = self.questions.ask(question, flush=False)
+                    self._ahead[path] = self.questions.ask(question, ahead=True)
         self.questions.flush()
 
     def list(self, path: str) -> Listing:

@@ -58,8 +58,16 @@ def stat_from_list(numbers: List[int]) -> os.stat_result:
     return cast("os.stat_result", FarStat._make([*numbers[:10], device]))
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 def encode(message: Message) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _ENCODER.encode(message).encode("ascii")
+
+
+def encode_listing(message: Message, entries: List[bytes]) -> bytes:
+    """A message with entries that are encoded already."""
+    return encode({**message, "entries": []})[:-2] + b",".join(entries) + b"]}"
 
 
 def decode(payload: bytes) -> Message:

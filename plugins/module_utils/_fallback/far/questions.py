@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import threading
-from typing import Callable, Deque, Dict, Tuple
+from typing import Callable, Deque, Dict, Optional, Tuple
 
 from .frames import DATA, END, PART, QUESTION, SAME, ConnectionLost, Frames, Handler
 from .messages import Message, encode
@@ -22,9 +22,10 @@ Check = Callable[[], None]
 
 
 class Answer:
-    """What is coming. Who has asked takes all of it, or drops it: until then the answers behind it wait."""
+    """What is coming. Who has asked takes all of it, or drops it: until then the answers behind it wait, if more of it
+    has come than ``most_waiting``; None for no limit."""
 
-    def __init__(self, frames: Frames, check: Check, most_waiting: int) -> None:
+    def __init__(self, frames: Frames, check: Check, most_waiting: Optional[int]) -> None:
         self._frames = frames
         self._check = check
         self._most_waiting = most_waiting
@@ -36,12 +37,15 @@ class Answer:
     def put(self, kind: bytes, payload: bytes) -> None:
         """Add what has come; wait while too much of it was not taken."""
         with self._changed:
-            while self._size > self._most_waiting and not self._dropped and not self._frames.lost.is_set():
+            while self._is_full() and not self._frames.lost.is_set():
                 self._changed.wait(_PATIENCE)
             if not self._dropped:
                 self._waiting.append((kind, payload))
                 self._size += len(payload)
                 self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return self._most_waiting is not None and self._size > self._most_waiting and not self._dropped
 
     def take(self) -> Tuple[bytes, bytes]:
         """Kind and payload of the next frame. Raises ConnectionLost, and what ends the job."""
@@ -68,7 +72,8 @@ class Answer:
 class Questions:
     """Asks over one connection, for any thread. ``check`` is called while an answer is waited for.
 
-    most_waiting: bytes of an answer that have come and wait to be taken, as long as no more come.
+    most_waiting: bytes of an answer that have come and wait to be taken, as long as no more come; of one that was not
+    asked for ahead of need.
     """
 
     most_waiting = 2 << 20
@@ -88,13 +93,17 @@ class Questions:
             END: lambda payload: self._asked.popleft().put(END, payload),
         }
 
-    def ask(self, question: Message, flush: bool = True) -> Answer:
-        """Ask, at once or with the next question that is."""
-        answer = Answer(self._frames, self._check, self.most_waiting)
+    def ask(self, question: Message, ahead: bool = False) -> Answer:
+        """Ask, at once or ahead of need: then it is sent by ``flush`` or with the next question that is sent at once.
+
+        Who will take what is asked ahead may first need an answer that comes behind it: none has to wait for it. So ask
+        ahead only for what has a bound.
+        """
+        answer = Answer(self._frames, self._check, None if ahead else self.most_waiting)
         # In one go: else the answers could come in another order.
         with self._lock:
             self._asked.append(answer)
-            self._frames.send(QUESTION, encode(question), flush=flush)
+            self._frames.send(QUESTION, encode(question), flush=not ahead)
         return answer
 
     def flush(self) -> None:
