@@ -135,7 +135,7 @@ func (w *worker) updateSymlink(at *place, source *fsys.Stat) error {
 func setLinkMetadata(at *place, source *fsys.Stat, found *difference) error {
 	parent := at.directory.destination
 	if found.owner >= 0 || found.group >= 0 {
-		if err := parent.ChownLink(at.name, found.owner, found.group); err != nil {
+		if err := chownLink(parent, at.name, &at.stat, found.owner, found.group); err != nil {
 			return unable("set the owner", err)
 		}
 	}
@@ -143,6 +143,23 @@ func setLinkMetadata(at *place, source *fsys.Stat, found *difference) error {
 		return unable("set the times", parent.SetLinkModified(at.name, source.Modified()))
 	}
 	return nil
+}
+
+// chownLink gives away the symbolic link that stat describes, and nothing that has taken its name.
+func chownLink(parent fsys.Directory, name string, stat *fsys.Stat, user, group int) error {
+	entry, err := parent.OpenEntry(name)
+	if err != nil {
+		return err
+	}
+	defer entry.Close()
+	var held fsys.Stat
+	if err := entry.Stat(&held); err != nil {
+		return err
+	}
+	if !held.IsSymlink() || !held.IsSame(stat) {
+		return replaced("destination")
+	}
+	return entry.Chown(user, group)
 }
 
 func (w *worker) makeSymlink(at *place, source *fsys.Stat, target string) (err error) {
@@ -161,7 +178,7 @@ func (w *worker) makeSymlink(at *place, source *fsys.Stat, target string) (err e
 		return err
 	}
 	if user, group := w.job.policy.newOwner(source, made.User(), made.Group()); user >= 0 || group >= 0 {
-		if err := parent.ChownLink(temporary, user, group); err != nil {
+		if err := chownLink(parent, temporary, &made, user, group); err != nil {
 			return err
 		}
 	}
@@ -195,7 +212,7 @@ func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
 		w.skip(at, source)
 		return nil
 	}
-	if at.present && isSameSpecial(at, source) {
+	if at.present && isSameSpecial(&at.stat, source) {
 		found, err := w.differences(at, source)
 		if err != nil || found.empty() {
 			return err
@@ -220,8 +237,8 @@ func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
 	return nil
 }
 
-func isSameSpecial(at *place, source *fsys.Stat) bool {
-	return source.Type() == at.stat.Type() && (!source.IsDevice() || source.SameDevice(&at.stat))
+func isSameSpecial(stat, source *fsys.Stat) bool {
+	return source.Type() == stat.Type() && (!source.IsDevice() || source.SameDevice(stat))
 }
 
 func (w *worker) skip(at *place, source *fsys.Stat) {
@@ -265,6 +282,9 @@ func (w *worker) settleSpecial(at *place, source *fsys.Stat, from attributed, te
 	var made fsys.Stat
 	if err := to.Stat(&made); err != nil {
 		return err
+	}
+	if !isSameSpecial(&made, source) {
+		return replaced("destination")
 	}
 	if from == nil {
 		from = sourceEntry{at}

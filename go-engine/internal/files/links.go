@@ -121,7 +121,7 @@ func (w *worker) isUpToDate(at *place, source *fsys.Stat) (bool, error) {
 		target, err := at.directory.source.ReadLink(&w.lister, at.name)
 		return at.target == target, err
 	}
-	return isSameSpecial(at, source), nil
+	return isSameSpecial(&at.stat, source), nil
 }
 
 // revisit looks at an entry of a directory that the walk has closed. inTheWay is the directory that had its name

@@ -249,6 +249,13 @@ func TestSymbolicLinksAreNotFollowed(t *testing.T) {
 	if made := lstat(t, directory, "third"); !made.IsSymlink() || made.Modified() != (fsys.Time{Seconds: 7}) {
 		t.Errorf("the link is %+v", made)
 	}
+	entry, err := directory.OpenEntry("to-file")
+	must(t, err)
+	defer entry.Close()
+	var held fsys.Stat
+	if err := entry.Stat(&held); err != nil || !held.IsSymlink() || !held.IsSame(stat) {
+		t.Errorf("the link is held as %+v, %v", held, err)
+	}
 	for _, name := range []string{"to-sub", "to-file", "third"} {
 		must(t, directory.Remove(name))
 	}

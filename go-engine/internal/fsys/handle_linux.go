@@ -67,11 +67,6 @@ func (d Directory) SetLinkModified(name string, modified Time) error {
 	return unix.UtimesNanoAt(d.descriptor(), name, times[:], unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// ChownLink sets user and group of a symbolic link; -1 leaves one as it is.
-func (d Directory) ChownLink(name string, user, group int) error {
-	return unix.Fchownat(d.descriptor(), name, user, group, unix.AT_SYMLINK_NOFOLLOW)
-}
-
 func modifiedOnly(modified Time) [2]unix.Timespec {
 	times := [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {}}
 	// A time that the system told always fits.

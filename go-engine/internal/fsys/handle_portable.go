@@ -12,7 +12,7 @@ import (
 )
 
 // Handle is a held entry whose metadata can be read and set. Its time is set by its name; the rest is too where
-// there is no file, which is where this user could not read it.
+// there is no file, which is where this user could not read it, and of a symbolic link.
 type Handle struct {
 	root *os.Root // its directory
 	name string
@@ -81,9 +81,4 @@ func (d Directory) SetLinkModified(name string, modified Time) error {
 	// A time that the system told always fits.
 	spec, _ := unix.TimeToTimespec(modified.time())
 	return unix.UtimesNanoAt(int(d.file.Fd()), name, []unix.Timespec{spec, spec}, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// ChownLink sets user and group of a symbolic link; -1 leaves one as it is.
-func (d Directory) ChownLink(name string, user, group int) error {
-	return d.root.Lchown(name, user, group)
 }

@@ -87,6 +87,3 @@ func (d Directory) SetLinkModified(name string, modified Time) error {
 	defer entry.Close()
 	return entry.SetModified(modified)
 }
-
-// ChownLink would set user and group of a symbolic link.
-func (d Directory) ChownLink(_ string, _, _ int) error { return errors.ErrUnsupported }

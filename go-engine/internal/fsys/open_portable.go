@@ -106,13 +106,13 @@ func (d Directory) open(name string, access int) (File, error) {
 }
 
 // OpenEntry opens an entry of any type but for calls that need no more than a Handle. What this user cannot read is
-// held by its name.
+// held by its name, as is a symbolic link.
 func (d Directory) OpenEntry(name string) (Handle, error) {
 	file, err := d.OpenFile(name)
 	if err == nil {
 		return file.Handle(), nil
 	}
-	if os.IsPermission(err) {
+	if os.IsPermission(err) || err == syscall.ELOOP {
 		return Handle{root: d.root, name: name}, nil
 	}
 	return Handle{}, err

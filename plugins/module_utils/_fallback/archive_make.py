@@ -78,7 +78,8 @@ class Maker:
             try:
                 if entry.type == stat.S_IFLNK:
                     after = differences.after
-                    change_owner(directory, name, after.get("owner", -1), after.get("group", -1))
+                    user, group = after.get("owner", -1), after.get("group", -1)
+                    change_owner(directory, name, user, group, _there(entry))
                     if "mtime" in after:
                         set_times(directory, name, entry.stat)
                 else:
@@ -151,7 +152,8 @@ class Maker:
                 self._write_file(directory, temporary, entry, reader)
             elif entry.type == stat.S_IFLNK:
                 os.symlink(entry.target or "", temporary, dir_fd=directory)
-                change_owner(directory, temporary, *self._metadata.new_owner(entry.stat))
+                user, group = self._metadata.new_owner(entry.stat)
+                change_owner(directory, temporary, user, group, entry.stat, new=True)
                 if self._metadata.timestamps:
                     set_times(directory, temporary, entry.stat)
             elif not self._special(directory, temporary, entry):
@@ -196,8 +198,7 @@ class Maker:
         except PermissionError:
             # Such as root in a container without the capability.
             return False
-        made = os.stat(temporary, dir_fd=directory, follow_symlinks=False)
-        with tree.held(directory, temporary, made) as target:
+        with tree.held(directory, temporary, entry.stat, new=True) as target:
             self._settle(target, entry)
         return True
 

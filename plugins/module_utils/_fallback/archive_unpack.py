@@ -29,7 +29,6 @@ from .items import Differences, add_xattrs
 from .metadata import Metadata
 from .roots import Destination
 from .session import failures_of, step
-from .specials import same_special
 from .tarball import Found, TarReader, TrailingData
 from .tree import text
 from .workers import Worker
@@ -240,7 +239,7 @@ class Unpacking:
         if entry.type == stat.S_IFDIR:
             return True
         if entry.type != stat.S_IFREG:
-            return same_special(info, existing)
+            return tree.same_special(info, existing)
         if info.st_size != existing.st_size:
             return False
         if self._parameters["by_content"] and reader is not None:

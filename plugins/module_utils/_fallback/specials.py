@@ -12,7 +12,7 @@ import stat
 from . import _platform, tree, xattrs
 from .items import Handler, Item, put_in_place, read_old_target
 from .session import step
-from .tree import kind, text
+from .tree import kind, same_special, text
 from .workers import Worker
 
 
@@ -48,7 +48,8 @@ class Symlinks(Handler):
             return
         if not self.session.dry_run:
             if "owner" in after or "group" in after:
-                change_owner(item.destination, item.name, after.get("owner", -1), after.get("group", -1))
+                user, group = after.get("owner", -1), after.get("group", -1)
+                change_owner(item.destination, item.name, user, group, existing)
             if self.metadata.timestamps:
                 set_times(item.destination, item.name, item.info)
         self.report_metadata(worker, item, before, after)
@@ -59,7 +60,8 @@ class Symlinks(Handler):
         temporary = worker.temporary_name()
         os.symlink(item.target, temporary, dir_fd=item.destination)
         try:
-            change_owner(item.destination, temporary, *self.metadata.new_owner(item.info))
+            user, group = self.metadata.new_owner(item.info)
+            change_owner(item.destination, temporary, user, group, item.info, new=True)
             if self.metadata.timestamps:
                 set_times(item.destination, temporary, item.info)
             put_in_place(item, temporary)
@@ -106,8 +108,7 @@ class Specials(Handler):
     def _finish(self, item: Item, temporary: str) -> None:
         directory, metadata = item.destination, self.metadata
         try:
-            made = os.stat(temporary, dir_fd=directory, follow_symlinks=False)
-            with tree.held(directory, temporary, made) as target:
+            with tree.held(directory, temporary, item.info, new=True) as target:
                 user, group = metadata.new_owner(item.info)
                 if user != -1 or group != -1:
                     os.chown(target, user, group)
@@ -130,15 +131,16 @@ class Specials(Handler):
         self.context.warning("special_skipped", "the %s was not copied" % kind(item.info.st_mode), text(item.path))
 
 
-def same_special(one: os.stat_result, other: os.stat_result) -> bool:
-    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
-        return False
-    return kind(one.st_mode) != "device" or one.st_rdev == other.st_rdev
-
-
-def change_owner(directory: int, name: str, user: int, group: int) -> None:
-    if user != -1 or group != -1:
+def change_owner(directory: int, name: str, user: int, group: int, info: os.stat_result, new: bool = False) -> None:
+    """Give a symbolic link away, and nothing that has taken its name. ``info`` and ``new`` are as for tree.held."""
+    if user == -1 and group == -1:
+        return
+    if not _platform.HAS_PROC:
+        # Links cannot be held there.
         os.chown(name, user, group, dir_fd=directory, follow_symlinks=False)
+        return
+    with tree.held(directory, name, info, new) as link:
+        os.chown(link, user, group)
 
 
 def set_times(directory: int, name: str, info: os.stat_result) -> None:

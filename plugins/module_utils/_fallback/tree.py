@@ -113,6 +113,13 @@ def same_entry(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
+def same_special(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both are of the same type, and the same device if they are one."""
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+        return False
+    return kind(one.st_mode) != "device" or one.st_rdev == other.st_rdev
+
+
 def lstat_entry(entry: os.DirEntry[str]) -> os.stat_result:
     """What an entry of the source's listing is."""
     try:
@@ -184,15 +191,17 @@ def check_there(path: str, descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def held(directory: int, name: str, info: os.stat_result) -> Iterator[Target]:
-    """A target for metadata calls that stays the entry that ``info`` describes, whatever becomes of its name."""
+def held(directory: int, name: str, info: os.stat_result, new: bool = False) -> Iterator[Target]:
+    """A target for metadata calls that stays the entry that ``info`` describes, whatever becomes of its name; if that
+    is ``new``, one that was just made after what ``info`` describes, which must not be a file that was swapped in."""
     if _platform.HAS_PROC:
         flags = _platform.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     else:
         flags = _FILE_FLAGS
     descriptor = os.open(name, flags, dir_fd=directory)
     try:
-        if not same_entry(os.fstat(descriptor), info):
+        found = os.fstat(descriptor)
+        if not (same_special(found, info) if new else same_entry(found, info)):
             raise replaced("destination")
         yield "/proc/self/fd/%d" % descriptor if _platform.HAS_PROC else descriptor
     finally:

@@ -19,7 +19,7 @@ from .directories import Directories, Directory
 from .items import Item
 from .regular import Files
 from .session import Session
-from .specials import Specials, Symlinks, same_special
+from .specials import Specials, Symlinks
 from .tree import join, text
 from .workers import Pool, Worker
 
@@ -50,7 +50,7 @@ class Handlers:
             return not self.files.is_newer(item) and self.files.has_content(item, existing)
         if stat.S_ISLNK(item.info.st_mode):
             return self._symlinks.is_same(item, existing)
-        return same_special(item.info, existing)
+        return tree.same_special(item.info, existing)
 
     def synchronize(self, worker: Worker, item: Item) -> None:
         if stat.S_ISREG(item.info.st_mode):
