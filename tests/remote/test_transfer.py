@@ -112,16 +112,16 @@ _VERIFIED = """\
     - ansible.builtin.import_role: {{name: migration.assistant.file_migration}}
       vars:
         file_migration_items:
-          - {{source: {source}, destination: {destination}, direction: {direction}, manifest: {manifest}, delete: true}}
+          - {{source: {source}, destination: {destination}, direction: {direction}, manifest: "{manifest}", delete: true}}
 """
 
 
 @pytest.mark.parametrize("direction", ["push", "pull"])
 def test_the_role_verifies_a_tree_on_the_other_host_by_a_manifest(bed: Bed, tmp_path: Path, direction: str) -> None:
     host = bed.host(f"manifest-{direction}")
-    # The same path on both: the manifest has one name.
+    # The same path on both: the manifest has one name, which is no pattern.
     here = there = tmp_path / "tree"
-    copy, manifest = tmp_path / "copy", tmp_path / "sums" / "tree.sha256"
+    copy, manifest = tmp_path / "copy", tmp_path / "sums" / "tree[1].sha256"
     make_mixed(here if direction == "push" else there, None if direction == "push" else host)
     host.run(f"mkdir -p {manifest.parent}; chown deploy: {manifest.parent}")
     manifest.parent.mkdir(exist_ok=True)
