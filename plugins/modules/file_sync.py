@@ -435,9 +435,13 @@ options:
         What is written of such a file is recorded beside it, in V(.migration-assistant-*.part) and
         V(.migration-assistant-*.done), every 16 MB at the latest. A run that is cancelled, killed, or loses its
         connection leaves both there; one that ends with the file removes them. They count only for the very same
-        source, by size, modification time and inode, and until the system of O(destination) is started anew, since
-        what it had not written to its disk would be missing. C(bytes_resumed) in RV(statistics) tells how much was
-        there.
+        source, by size, modification time, change time and inode, and until the system of O(destination) is started
+        anew, since what it had not written to its disk would be missing. C(bytes_resumed) in RV(statistics) tells how
+        much was there.
+      - >-
+        The change time tells of what was written under a modification time that was put back. A new mode, owner or hard
+        link of the source changes it too, and the file starts over. So does every file of a file system that keeps no
+        change time, such as FAT on Windows.
       - >-
         With V(false), and where the file is not to be copied any more, the next run removes what an earlier one left.
     type: bool

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .executors import EXECUTORS, Executor, Run, command, environment, job, run, started
+from .executors import EXECUTORS, FAR_SIDES, Executor, Run, between_hosts, command, environment, job, run, started
 from .trees import rsync_differences, settle, temporaries, write
 
 SIZE = 3_000_000
@@ -66,7 +66,7 @@ def go_on(executor: Executor, pair: Pair, least: int) -> Run:
 
 def stop(executor: Executor, pair: Pair) -> int:
     """Cancel a run that has recorded some ranges; how many there are then."""
-    wanted = parameters(*pair, bandwidth_limit=SIZE // 4)
+    wanted = between_hosts(executor, parameters(*pair, bandwidth_limit=SIZE // 4))
     with subprocess.Popen(
         command(executor), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
     ) as process:
@@ -84,6 +84,32 @@ def stop(executor: Executor, pair: Pair) -> int:
 @pytest.mark.parametrize("first", EXECUTORS)
 def test_each_executor_goes_on_with_what_each_left(first: Executor, second: Executor, pair: Pair) -> None:
     go_on(second, pair, stop(first, pair))
+
+
+@pytest.mark.parametrize("second", EXECUTORS)
+@pytest.mark.parametrize("first", FAR_SIDES)
+def test_a_source_is_the_same_whether_this_or_another_host_has_it(
+    first: Executor, second: Executor, pair: Pair
+) -> None:
+    go_on(second, pair, stop(first, pair))
+
+
+@pytest.mark.parametrize("executor", [*EXECUTORS, *FAR_SIDES])
+def test_a_source_that_was_written_anew_under_its_old_time_is_not_gone_on_with(executor: Executor, pair: Pair) -> None:
+    stop(executor, pair)
+    source = pair[0] / "sub" / "large"
+    before = source.stat()
+    with source.open("r+b") as stream:
+        stream.write(os.urandom(SIZE))
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source.stat().st_ino == before.st_ino
+    wanted = parameters(*pair, compare="checksum")
+    check = run(executor, "file_sync", wanted, dry_run=True)
+    done = run(executor, "file_sync", wanted)
+    assert done.terminal["event"] == "result", done.terminal
+    assert check.statistics["files_resumed"] == done.statistics["files_resumed"] == 0
+    assert (pair[1] / "sub" / "large").read_bytes() == source.read_bytes()
+    assert temporaries(pair[1]) == []
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

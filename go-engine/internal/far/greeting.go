@@ -11,7 +11,7 @@ import (
 )
 
 // Transport is the version of what the two ends say to each other.
-const Transport = 1
+const Transport = 2
 
 // mostNoise bounds what a login may print before the engine speaks, such as the message of the day.
 const mostNoise = 64 << 10

@@ -23,7 +23,7 @@ const (
 	recordedPiece = 16 << 20
 	// longestRecord is more than any file can need.
 	longestRecord = 64 << 20
-	recordFormat  = "migration-assistant 1"
+	recordFormat  = "migration-assistant 2"
 	flushedBoot   = "flushed"
 )
 
@@ -51,9 +51,11 @@ func partialStem(name string) string {
 
 func (p *partial) name() string { return p.stem + partialSuffix }
 
-// isResumable tells whether what is copied of a file is recorded, for a run that is stopped.
+// isResumable tells whether what is copied of a file is recorded, for a run that is stopped. Without a time of change
+// the next run could not tell whether the source is still the same.
 func (w *worker) isResumable(source *fsys.Stat) bool {
-	return w.job.parameters.resume && source.Size() > w.job.parameters.chunkSize
+	parameters := w.job.parameters
+	return parameters.resume && source.Size() > parameters.chunkSize && source.Changed() != fsys.Time{}
 }
 
 // openPartial goes on with what an earlier run left of the file, or begins anew. It gives nil where the file cannot have
@@ -111,14 +113,15 @@ func (p *partial) begin(source *fsys.Stat) (err error) {
 	return err
 }
 
-// header is the first line of the record of this source. It names the unfinished file too: another that was put in its
-// place is not gone on with.
+// header is the first line of the record of this source, with its time of change, since that of modification can be put
+// back after the content was written anew. It names the unfinished file too: another that was put in its place is not
+// gone on with.
 func (p *partial) header(source *fsys.Stat) (string, error) {
 	var stat fsys.Stat
 	err := p.file.Stat(&stat)
-	modified := source.Modified().Append(nil)
-	return fmt.Sprintf("%s %s %d %s %d %d\n", recordFormat, p.boot,
-		source.Size(), modified, source.Identity().Number, stat.Identity().Number), err
+	modified, changed := source.Modified().Append(nil), source.Changed().Append(nil)
+	return fmt.Sprintf("%s %s %d %s %s %d %d\n", recordFormat, p.boot,
+		source.Size(), modified, changed, source.Identity().Number, stat.Identity().Number), err
 }
 
 func (p *partial) write(line string) error {

@@ -154,6 +154,13 @@ func TestWhatIsNoPartOfTheSourceIsCopiedAnew(t *testing.T) {
 		"the source has another time": func(t *testing.T, trees *trees, _, _ string) {
 			setModified(t, trees.source+"/sub/large", 12345)
 		},
+		"the source was written anew under its old time": func(t *testing.T, trees *trees, _, _ string) {
+			path := trees.source + "/sub/large"
+			info, err := os.Stat(path)
+			must(t, err)
+			must(t, os.WriteFile(path, bytes.Repeat([]byte("x"), largeSize), 0o600))
+			setModified(t, path, info.ModTime().UnixNano())
+		},
 		"the source is another file": func(t *testing.T, trees *trees, _, _ string) {
 			path := trees.source + "/sub/large"
 			info, err := os.Stat(path)

@@ -6,11 +6,6 @@ package fsys
 
 import "golang.org/x/sys/unix"
 
-// Changed gives the time of the last change, be it of the content or of what is kept beside it.
-func (s *Stat) Changed() Time {
-	return Time{Seconds: int64(s.raw.Ctim.Sec), Nanoseconds: int64(s.raw.Ctim.Nsec)}
-}
-
 // KeepsChangeTime tells whether the file is in a file system where a change always shows in the time of change. Others
 // are changed by other hosts, or leave out what is written through a memory map.
 func (f File) KeepsChangeTime() bool {

@@ -6,10 +6,7 @@ package fsys
 
 import "errors"
 
-// Changed gives the time of the last change: the zero value, which is not known here.
-func (s *Stat) Changed() Time { return Time{} }
-
-// WriteBack has no use here, where no times of change are known.
+// WriteBack has no use here, where no time of change is trusted.
 func (f File) WriteBack() error { return errors.ErrUnsupported }
 
 // KeepsChangeTime tells whether the file is in a file system whose times of change can be trusted.

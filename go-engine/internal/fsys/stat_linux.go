@@ -40,6 +40,11 @@ func (s *Stat) Modified() Time {
 	return Time{Seconds: int64(s.raw.Mtim.Sec), Nanoseconds: int64(s.raw.Mtim.Nsec)}
 }
 
+// Changed gives the time of the last change, be it of the content or of what is kept beside it.
+func (s *Stat) Changed() Time {
+	return Time{Seconds: int64(s.raw.Ctim.Sec), Nanoseconds: int64(s.raw.Ctim.Nsec)}
+}
+
 // User gives the owner.
 func (s *Stat) User() uint32 { return s.raw.Uid }
 
@@ -75,6 +80,8 @@ func (d *Details) Stat() Stat {
 	setWidth(&raw.Nlink, d.Links)
 	setWidth(&raw.Mtim.Sec, d.Modified.Seconds)
 	setWidth(&raw.Mtim.Nsec, d.Modified.Nanoseconds)
+	setWidth(&raw.Ctim.Sec, d.Changed.Seconds)
+	setWidth(&raw.Ctim.Nsec, d.Changed.Nanoseconds)
 	if !d.Sparse {
 		raw.Blocks = (d.Size + 511) / 512
 	}

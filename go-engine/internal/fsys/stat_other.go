@@ -11,6 +11,7 @@ type Stat struct {
 	mode     uint32 // type and permissions, as on Unix
 	size     int64
 	modified Time
+	changed  Time
 	user     uint32
 	group    uint32
 	links    uint64
@@ -33,6 +34,10 @@ func (s *Stat) Size() int64 { return s.size }
 
 // Modified gives the time of modification.
 func (s *Stat) Modified() Time { return s.modified }
+
+// Changed gives the time of the last change, be it of the content or of what is kept beside it; zero where the file
+// system keeps none.
+func (s *Stat) Changed() Time { return s.changed }
 
 // User gives the owner.
 func (s *Stat) User() uint32 { return s.user }
@@ -58,7 +63,7 @@ func (s *Stat) Device() (major, minor uint32) { return deviceNumbers(s.detail) }
 // Stat makes the Stat of these details.
 func (d *Details) Stat() Stat {
 	return Stat{
-		mode: uint32(d.Type) | d.Permissions, size: d.Size, modified: d.Modified, user: d.User, group: d.Group,
-		links: d.Links, identity: d.Identity, detail: detailOf(d), sparse: d.Sparse,
+		mode: uint32(d.Type) | d.Permissions, size: d.Size, modified: d.Modified, changed: d.Changed,
+		user: d.User, group: d.Group, links: d.Links, identity: d.Identity, detail: detailOf(d), sparse: d.Sparse,
 	}
 }

@@ -32,6 +32,7 @@ func (s *Stat) take(info fs.FileInfo, err error) error {
 		mode:     uint32(raw.Mode),
 		size:     raw.Size,
 		modified: Time{Seconds: modified.Unix(), Nanoseconds: int64(modified.Nanosecond())},
+		changed:  changeTime(raw),
 		user:     raw.Uid,
 		group:    raw.Gid,
 		links:    uint64(raw.Nlink),

@@ -55,6 +55,7 @@ func (s *Stat) take(handle windows.Handle) error {
 		mode:     uint32(typeOf(info.FileAttributes, tag.tag)) | permissionsOf(info.FileAttributes),
 		size:     int64(info.FileSizeHigh)<<32 | int64(info.FileSizeLow),
 		modified: timeOf(info.LastWriteTime),
+		changed:  changeTime(handle),
 		links:    uint64(info.NumberOfLinks),
 		sparse:   info.FileAttributes&windows.FILE_ATTRIBUTE_SPARSE_FILE != 0,
 		detail:   uint64(info.FileAttributes),
@@ -64,6 +65,21 @@ func (s *Stat) take(handle windows.Handle) error {
 		},
 	}
 	return nil
+}
+
+// changeTime reads the time of the last change of any kind, which is not among those that programs usually set. FAT has
+// none.
+func changeTime(handle windows.Handle) Time {
+	var basic struct {
+		created, accessed, modified, changed windows.Filetime
+		attributes, _                        uint32
+	}
+	err := windows.GetFileInformationByHandleEx(handle, windows.FileBasicInfo,
+		(*byte)(unsafe.Pointer(&basic)), uint32(unsafe.Sizeof(basic)))
+	if err != nil || basic.changed == (windows.Filetime{}) {
+		return Time{}
+	}
+	return timeOf(basic.changed)
 }
 
 // attributes are what Windows says of the entry.

@@ -121,6 +121,7 @@ type Details struct {
 	Permissions  uint32
 	Size         int64
 	Modified     Time
+	Changed      Time // zero for not known
 	User, Group  uint32
 	Links        uint64
 	Identity     Identity
@@ -131,8 +132,8 @@ type Details struct {
 // Details gives what the Stat consists of.
 func (s *Stat) Details() Details {
 	details := Details{
-		Type: s.Type(), Permissions: s.Permissions(), Size: s.Size(), Modified: s.Modified(), User: s.User(), Group: s.Group(),
-		Links: s.Links(), Identity: s.Identity(), Sparse: s.IsSparse(),
+		Type: s.Type(), Permissions: s.Permissions(), Size: s.Size(), Modified: s.Modified(), Changed: s.Changed(),
+		User: s.User(), Group: s.Group(), Links: s.Links(), Identity: s.Identity(), Sparse: s.IsSparse(),
 	}
 	if s.IsDevice() {
 		details.Major, details.Minor = s.Device()

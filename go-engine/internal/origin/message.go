@@ -154,7 +154,7 @@ func (n *namer) sendStat(to *far.Writer, stat *fsys.Stat) error {
 	}
 	for _, value := range [...]uint64{
 		uint64(d.Type)>>12<<1 | sparse, uint64(d.Permissions), uint64(d.Size), uint64(d.Modified.Nanoseconds),
-		d.Links, d.Identity.Device, d.Identity.Number,
+		uint64(d.Changed.Nanoseconds), d.Links, d.Identity.Device, d.Identity.Number,
 	} {
 		if err := to.Uint(value); err != nil {
 			return err
@@ -165,7 +165,10 @@ func (n *namer) sendStat(to *far.Writer, stat *fsys.Stat) error {
 			return err
 		}
 	}
-	if err := to.Int(d.Modified.Seconds); err != nil || !stat.IsDevice() {
+	if err := to.Int(d.Modified.Seconds); err != nil {
+		return err
+	}
+	if err := to.Int(d.Changed.Seconds); err != nil || !stat.IsDevice() {
 		return err
 	}
 	if err := to.Uint(uint64(d.Major)); err != nil {
@@ -175,7 +178,7 @@ func (n *namer) sendStat(to *far.Writer, stat *fsys.Stat) error {
 }
 
 func (o *owners) readStat(from *far.Reader) (fsys.Stat, error) {
-	var values [7]uint64
+	var values [8]uint64
 	for index := range values {
 		var err error
 		if values[index], err = from.Uint(); err != nil {
@@ -184,7 +187,7 @@ func (o *owners) readStat(from *far.Reader) (fsys.Stat, error) {
 	}
 	d := fsys.Details{
 		Type: fsys.Type(values[0] >> 1 << 12), Sparse: values[0]&1 == 1, Permissions: uint32(values[1]) & 0o7777,
-		Size: int64(values[2]), Links: values[4], Identity: fsys.Identity{Device: values[5], Number: values[6]},
+		Size: int64(values[2]), Links: values[5], Identity: fsys.Identity{Device: values[6], Number: values[7]},
 	}
 	var err error
 	if d.User, err = o.read(from, false); err != nil {
@@ -193,12 +196,13 @@ func (o *owners) readStat(from *far.Reader) (fsys.Stat, error) {
 	if d.Group, err = o.read(from, true); err != nil {
 		return fsys.Stat{}, err
 	}
-	seconds, err := from.Int()
-	if err != nil {
-		return fsys.Stat{}, err
+	d.Modified.Nanoseconds, d.Changed.Nanoseconds = int64(values[3]), int64(values[4])
+	for _, time := range [...]*fsys.Time{&d.Modified, &d.Changed} {
+		if time.Seconds, err = from.Int(); err != nil {
+			return fsys.Stat{}, err
+		}
 	}
-	d.Modified = fsys.Time{Seconds: seconds, Nanoseconds: int64(values[3])}
-	if d.Size < 0 || d.Modified.Nanoseconds < 0 || d.Modified.Nanoseconds >= 1e9 {
+	if d.Size < 0 || max(values[3], values[4]) >= 1e9 {
 		return fsys.Stat{}, fmt.Errorf("the other engine sent an impossible size or time")
 	}
 	if d.Type == fsys.TypeBlockDevice || d.Type == fsys.TypeCharacterDevice {

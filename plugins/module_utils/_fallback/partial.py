@@ -24,7 +24,7 @@ from . import _platform, tree
 
 PARTIAL_SUFFIX = ".part"
 RECORD_SUFFIX = ".done"
-_FORMAT = "migration-assistant 1"
+_FORMAT = "migration-assistant 2"
 # In place of the boot on systems that do not tell it: every range is on the disk before it is recorded.
 _FLUSHED = "flushed"
 # How much of a file is copied between two notes.
@@ -120,8 +120,11 @@ class Partial:
         return found
 
     def _header(self, source: os.stat_result) -> bytes:
-        """The first line of the record. It names the unfinished file too: another in its place is not gone on with."""
-        numbers = (source.st_size, source.st_mtime_ns, source.st_ino, os.fstat(self.content).st_ino)
+        """The first line of the record, with the source's time of change, since that of modification can be put back
+        after the content was written anew. It names the unfinished file too: another in its place is not gone on with.
+        """
+        times = (source.st_mtime_ns, source.st_ctime_ns)
+        numbers = (source.st_size, *times, source.st_ino, os.fstat(self.content).st_ino)
         return ("%s %s %s\n" % (_FORMAT, self._boot, " ".join(str(number) for number in numbers))).encode("ascii")
 
     def _read(self, source: os.stat_result) -> None:

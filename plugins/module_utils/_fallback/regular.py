@@ -153,8 +153,9 @@ class Files(Handler):
         return inode
 
     def _is_resumable(self, item: Item) -> bool:
-        """Whether what is copied of a file is recorded, for a run that is stopped."""
-        return self.session.resume and item.info.st_size > self.session.chunk_size
+        """Whether what is copied of a file is recorded, for a run that is stopped. Without a time of change the next
+        run could not tell whether the source is still the same."""
+        return self.session.resume and item.info.st_size > self.session.chunk_size and item.info.st_ctime_ns != 0
 
     def _resumed_bytes(self, item: Item) -> int:
         """How much of the file an earlier run has copied."""

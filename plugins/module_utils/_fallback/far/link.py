@@ -30,7 +30,7 @@ from .tcp import lower
 Greeting = Dict[str, Any]
 
 _START = b'{"migration_fallback":'
-_TRANSPORT = 1
+_TRANSPORT = 2
 _OTHER_CODECS = ("zstd", "lz4", "brotli")
 # What a login may print before the fallback speaks.
 _MOST_NOISE = 64 << 10

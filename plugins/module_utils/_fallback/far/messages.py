@@ -37,14 +37,16 @@ class FarStat(NamedTuple):
     st_size: int
     st_atime_ns: int
     st_mtime_ns: int
+    st_ctime_ns: int
     st_blocks: int
     st_rdev: int
 
 
 def stat_to_list(info: os.stat_result) -> List[int]:
     numbers = [
-        *(info.st_mode, info.st_ino, info.st_dev, info.st_nlink, info.st_uid, info.st_gid),
-        *(info.st_size, info.st_atime_ns, info.st_mtime_ns, getattr(info, "st_blocks", -(-info.st_size // 512))),
+        *(info.st_mode, info.st_ino, info.st_dev, info.st_nlink, info.st_uid, info.st_gid, info.st_size),
+        *(info.st_atime_ns, info.st_mtime_ns, info.st_ctime_ns),
+        getattr(info, "st_blocks", -(-info.st_size // 512)),
     ]
     if stat.S_ISBLK(info.st_mode) or stat.S_ISCHR(info.st_mode):
         numbers += [os.major(info.st_rdev), os.minor(info.st_rdev)]
@@ -52,10 +54,10 @@ def stat_to_list(info: os.stat_result) -> List[int]:
 
 
 def stat_from_list(numbers: List[int]) -> os.stat_result:
-    if not all(isinstance(number, int) for number in numbers) or len(numbers) not in (10, 12) or numbers[6] < 0:
+    if not all(isinstance(number, int) for number in numbers) or len(numbers) not in (11, 13) or numbers[6] < 0:
         raise ConnectionLost("the other host sent what is no entry")
-    device = os.makedev(numbers[10], numbers[11]) if len(numbers) == 12 else 0
-    return cast("os.stat_result", FarStat._make([*numbers[:10], device]))
+    device = os.makedev(numbers[11], numbers[12]) if len(numbers) == 13 else 0
+    return cast("os.stat_result", FarStat._make([*numbers[:11], device]))
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
