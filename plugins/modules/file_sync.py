@@ -260,6 +260,7 @@ options:
     description:
       - When a file counts as unchanged.
       - V(quick) compares size and modification time. V(checksum) compares the contents.
+      - Without O(preserve.timestamps) contents are compared in any case.
       - >-
         With O(checksum_cache) V(checksum) needs not read what is remembered, on either host. With O(method=ssh_rsync)
         all is read.
@@ -358,7 +359,12 @@ options:
         type: bool
         default: true
       timestamps:
-        description: Modification times, in nanoseconds.
+        description:
+          - Modification times, in nanoseconds.
+          - >-
+            Without them nothing but the contents tells whether a file is up to date, so that V(false) means
+            O(compare=checksum): every run reads all files on both sides whose sizes are the same, but for what
+            O(checksum_cache) remembers.
         type: bool
         default: true
       owner:

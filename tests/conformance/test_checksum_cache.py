@@ -21,6 +21,8 @@ executors = pytest.mark.parametrize("executor", EXECUTORS)
 # A user without rights, where the tests may become one: root's cache has a fixed place.
 USER = 54321 if os.geteuid() == 0 else None
 FILES = 30
+# Both ways of comparing contents.
+BY_CONTENTS: list[dict[str, t.Any]] = [{}, {"compare": "quick", "preserve": {"timestamps": False}}]
 
 
 class Bench:
@@ -67,7 +69,7 @@ class Bench:
 
     def sync(self, executor: Executor, more: t.Mapping[str, t.Any] | None = None, **options: t.Any) -> Run:
         wanted = {"source": str(self.tree), "destination": str(self.copy), "compare": "checksum", **(more or {})}
-        wanted["preserve"] = {"owner": False, "group": False}
+        wanted["preserve"] = {"owner": False, "group": False, **wanted.get("preserve", {})}
         return self.run(executor, "file_sync", wanted, **options)
 
 
@@ -332,18 +334,19 @@ def test_concurrent_jobs_do_not_disturb_each_other(executor: Executor, bench: Be
     assert (bench.place / "sums").read_bytes() == (bench.place / "sums-0").read_bytes()
 
 
+@pytest.mark.parametrize("more", BY_CONTENTS)
 @executors
-def test_a_sync_by_contents_reads_them_once(executor: Executor, bench: Bench) -> None:
-    assert bench.sync(executor).statistics["files_copied"] == FILES
+def test_a_sync_by_contents_reads_them_once(executor: Executor, more: dict[str, t.Any], bench: Bench) -> None:
+    assert bench.sync(executor, more).statistics["files_copied"] == FILES
     leave_alone()
     known = []
     for _each in range(2):
-        done = bench.sync(executor)
+        done = bench.sync(executor, more)
         assert done.changes == []
         known.append(done.statistics["checksums_cached"])
     assert known == [0, 2 * FILES]
     spoil(bench.copy / "0" / "0")
-    check, done = bench.sync(executor, dry_run=True), bench.sync(executor)
+    check, done = bench.sync(executor, more, dry_run=True), bench.sync(executor, more)
     for each in (check, done):
         assert [event["path"] for event in each.changes] == ["0/0"]
         assert each.statistics["checksums_cached"] == 2 * FILES - 1
@@ -358,13 +361,14 @@ def test_verifying_a_sync_reads_what_is_remembered(executor: Executor, bench: Be
     assert done.statistics["checksums_cached"] == 0
 
 
+@pytest.mark.parametrize("compared", BY_CONTENTS)
 @pytest.mark.parametrize("executor", list(FAR_SIDES))
-def test_each_host_has_a_cache_of_its_own(executor: Executor, bench: Bench) -> None:
+def test_each_host_has_a_cache_of_its_own(executor: Executor, compared: dict[str, t.Any], bench: Bench) -> None:
     there = bench.place / "there"
     there.mkdir()
     os.chown(there, USER or -1, USER or -1)
     far = {"command": ["env", f"XDG_CACHE_HOME={there}", *serving(executor)], "name": "there"}
-    more = {"far": far, "checksum_algorithm": "sha256" if executor in FAR_FALLBACKS else "xxh3"}
+    more = {**compared, "far": far, "checksum_algorithm": "sha256" if executor in FAR_FALLBACKS else "xxh3"}
     assert bench.sync(executor, more).statistics["files_copied"] == FILES
     leave_alone()
     known = [bench.sync(executor, more).statistics["checksums_cached"] for _each in range(2)]

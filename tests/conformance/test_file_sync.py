@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from .executors import EXECUTORS, Executor, Run, run
+from .executors import EXECUTORS, FAR_SIDES, Executor, Run, run
 from .trees import rsync_differences, settle, snapshot, stamp, temporaries, write
 
 
@@ -292,6 +292,15 @@ def large(source: Path, _destination: Path) -> None:
     write(source / "larger", bytes(reversed(range(256))) * 30_001, age=2)
 
 
+def same_sizes(source: Path, destination: Path) -> None:
+    """Files that differ from their sources by neither size nor an older time, and one that is the same."""
+    for name, here, there in (("rolled back", 9, 1), ("same age", 5, 5), ("older", 1, 9)):
+        write(source / name, b"port=1111", age=here)
+        write(destination / name, b"port=2222", age=there)
+    write(source / "alike", b"port=1111", age=1)
+    write(destination / "alike", b"port=1111", age=9)
+
+
 FILTERS = [rule("exclude", r"(?:.*/)?[^/]*\.tmp"), rule("exclude", r"cache", directories_only=True)]
 
 CASES = [
@@ -312,6 +321,7 @@ CASES = [
         needs=("modes", "owners"),
     ),
     Case("times not preserved", plain, {"preserve": {"timestamps": False}}, equal=False, times=False),
+    Case("times not preserved, same sizes", same_sizes, {"preserve": {"timestamps": False}}, equal=False, times=False),
     Case("extended attributes", attributes, needs=("xattrs",)),
     Case("inherited access control lists", inherited_access, needs=("xattrs",)),
     Case(
@@ -407,3 +417,17 @@ def four_ways(case: Case, executor: Executor, source: Path, destination: Path) -
 
 def changes(seen: Run) -> list[tuple[str, str, str]]:
     return sorted((event["action"], event["kind"], event["path"]) for event in seen.changes)
+
+
+@pytest.mark.parametrize("executor", [*EXECUTORS, *FAR_SIDES])
+def test_without_times_contents_are_compared(executor: Executor, tmp_path: Path) -> None:
+    case = Case("", same_sizes, {"preserve": {"timestamps": False}}, equal=False)
+    source, destination = make_trees(case, tmp_path)
+    before = (destination / "alike").stat()
+    runs, _after = four_ways(case, executor, source, destination)
+    assert {path.name: path.read_bytes() for path in destination.iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    assert runs[1]["statistics"]["files_copied"] == 3
+    after = (destination / "alike").stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)

@@ -68,6 +68,22 @@ def test_check_run_check_run(side: str, connections: int, pair: Pair) -> None:
 
 
 @sides
+def test_without_times_contents_are_compared(side: str, pair: Pair) -> None:
+    source, destination = pair
+    for number, age in ((1, 1), (2, 0), (3, 50)):
+        write(destination / f"folder-{number}" / f"file {number}", b"y" * 100 * number, age=age)
+    runs = [
+        rsync(pair, side, dry_run=dry_run, preserve={"timestamps": False}) for dry_run in (True, False, True, False)
+    ]
+    assert [done.terminal["changed"] for done in runs] == [True, True, False, False]
+    assert told(runs[0]) == told(runs[1])
+    files = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+    assert {path: (destination / path).read_bytes() for path in files} == {
+        path: (source / path).read_bytes() for path in files
+    }
+
+
+@sides
 def test_what_is_hard_for_rsync_arrives_and_is_told_by_its_name(side: str, tmp_path: Path) -> None:
     pair = (tmp_path / "source", tmp_path / "destination")
     build_torture(pair[0])

@@ -19,7 +19,7 @@ type syncParameters struct {
 	far            farParameters
 	source         string
 	destination    string
-	checksum       bool
+	checksum       bool              // contents are compared
 	algorithm      *digest.Algorithm // of the checksums by which contents are compared on two hosts, or with a cache
 	cache          sumcache.Options  // for comparing, not for verifying
 	verify         bool
@@ -87,6 +87,8 @@ func readSyncParameters(object *wire.Object) (*syncParameters, error) {
 		syncFrequency:  object.Integer("sync_frequency", 0, 0, math.MaxInt64),
 		directIO:       object.Bool("direct_io", false),
 	}
+	// Where times are not kept they tell nothing.
+	parameters.checksum = parameters.checksum || !parameters.preserve.timestamps
 	if parameters.cache = sumcache.Read(object); !parameters.checksum {
 		parameters.cache = sumcache.Options{}
 	}

@@ -89,10 +89,6 @@ func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
 		return false, nil
 	}
 	if !w.job.parameters.checksum {
-		if !w.job.policy.timestamps {
-			// The copy bears the time at which it was made.
-			return !at.stat.Modified().Before(source.Modified()), nil
-		}
 		return source.Modified() == at.stat.Modified(), nil
 	}
 	from := noFile

@@ -15,7 +15,7 @@ from ._context import Context
 from ._validate import Field, bad_job, boolean, choice, integer, list_of, nested, optional, read_object
 from .archive_pack import Packing
 from .archive_unpack import Unpacking
-from .files import PRESERVE, absolute_path
+from .files import PRESERVE, absolute_path, compares_contents
 from .filters import check_filter
 
 _KEPT: Dict[str, Field] = {**PRESERVE, "devices": Field(boolean, False)}
@@ -51,8 +51,7 @@ def validate(parameters: Dict[str, Any]) -> Dict[str, Any]:
         elif form.levels and checked["level"] not in form.levels:
             allowed = "from %d to %d" % (form.levels[0], form.levels[-1])
             raise bad_job("parameters.level is %d; it must be %s" % (checked["level"], allowed))
-    # Where times are not kept they tell nothing.
-    checked["by_content"] = checked["compare"] == "checksum" or not checked["preserve"]["timestamps"]
+    checked["by_content"] = compares_contents(checked)
     return checked
 
 

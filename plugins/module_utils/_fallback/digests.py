@@ -72,6 +72,6 @@ def of_size(size: int) -> List[Algorithm]:
 
 def of_sync(parameters: Mapping[str, Any]) -> Optional[Algorithm]:
     """By which a job compares contents on two hosts; None for one that compares none."""
-    if parameters["compare"] == "checksum" or parameters["verify"]:
+    if parameters["by_content"] or parameters["verify"]:
         return ALGORITHMS[parameters["checksum_algorithm"]]
     return None

@@ -115,7 +115,14 @@ def available() -> bool:
 
 
 def validate_sync(parameters: Dict[str, Any]) -> Dict[str, Any]:
-    return read_object(parameters, "parameters", SYNC)
+    checked = read_object(parameters, "parameters", SYNC)
+    checked["by_content"] = compares_contents(checked)
+    return checked
+
+
+def compares_contents(parameters: Dict[str, Any]) -> bool:
+    """Whether files are compared by their contents: where times are not kept they tell nothing."""
+    return parameters["compare"] == "checksum" or not parameters["preserve"]["timestamps"]
 
 
 def validate_statistics(parameters: Dict[str, Any]) -> Dict[str, Any]:
@@ -159,7 +166,7 @@ def _local_source(context: Context) -> Iterator[Tuple[SourceDirectory, bool]]:
 def _checksums(context: Context) -> Iterator[Optional[Checksums]]:
     """By which contents are compared, if they are to be remembered."""
     parameters = context.parameters
-    if parameters["compare"] != "checksum" or not parameters["checksum_cache"]["max_size"]:
+    if not parameters["by_content"] or not parameters["checksum_cache"]["max_size"]:
         yield None
         return
     algorithm = digests.ALGORITHMS[parameters["checksum_algorithm"]]

@@ -83,9 +83,6 @@ class Files(Handler):
         if not stat.S_ISREG(existing.st_mode) or existing.st_size != item.info.st_size:
             return False
         if not self.session.by_content:
-            if not self.metadata.timestamps:
-                # The copy bears the time at which it was made.
-                return existing.st_mtime_ns >= item.info.st_mtime_ns
             return existing.st_mtime_ns == item.info.st_mtime_ns
         source = self._open_source(item, unread=True)
         try:

@@ -33,7 +33,7 @@ from .far.proxy import FIELD as SOCKET
 from .far.proxy import Socket
 from .far.retry import with_retries
 from .far.ssh import Ssh
-from .files import SYNC
+from .files import SYNC, compares_contents
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
 from .rsync_report import ParentsMissing, Report
@@ -309,7 +309,7 @@ class _Work:
             "--xattrs": preserve["xattrs"],
             "--devices": preserve["specials"],
             "--specials": preserve["specials"],
-            "--checksum": parameters["compare"] == "checksum",
+            "--checksum": compares_contents(parameters),
             "--update": parameters["update"],
             "--one-file-system": parameters["one_file_system"],
             "--copy-links": parameters["follow_symlinks"],

@@ -46,7 +46,7 @@ class Session:
         parameters = context.parameters
         self.context = context
         self.dry_run = context.dry_run
-        self.by_content = parameters["compare"] == "checksum"
+        self.by_content: bool = parameters["by_content"]
         # By which contents are compared, if not by themselves.
         self.checksums: Optional[Checksums] = None
         self.update: bool = parameters["update"]

@@ -63,7 +63,7 @@ def opened(context: Context, wanted: bool = True) -> Iterator[Optional[Cache]]:
 
 def cache_options(context: Context) -> Optional[Dict[str, Any]]:
     """How the other host is to remember its checksums; None for not at all."""
-    if context.parameters["compare"] != "checksum":
+    if not context.parameters["by_content"]:
         return None
     return dict(context.parameters["checksum_cache"], read_only=context.dry_run)
 
