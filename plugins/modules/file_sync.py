@@ -240,8 +240,9 @@ options:
         sends large files in one piece. V(hybrid_sync) sends large files in chunks, as V(chunked_transfer) does.
       - >-
         V(ssh_rsync), between two hosts that both have rsync, lets that do the work: O(max_connections) of them share
-        the directories, and one more then goes over the whole tree. RV(changes) does not tell what an entry was before,
-        and O(parallel_files), O(parallel_chunks), O(chunk_size) and O(buffer_size) have no effect. O(compression=auto)
+        the directories, and one more then goes over the whole tree; with O(one_file_system) that one does it all.
+        RV(changes) does not tell what an entry was before, and O(parallel_files), O(parallel_chunks), O(chunk_size) and
+        O(buffer_size) have no effect. O(compression=auto)
         compresses nothing, and V(brotli) cannot be had. C(become) must be by sudo or doas, without a password.
       - V(auto) means V(direct_copy) where both sides are on one host, and V(hybrid_sync) between two hosts.
     type: str

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from .executors import Run, run
+from .test_file_sync_safety import Namespace, namespace
 from .torture import build_torture
 from .trees import rsync_differences, settle, write
+
+__all__ = ["namespace"]  # a fixture
 
 Pair = t.Tuple[Path, Path]
 # In the place of ssh: runs the command, as the shell of another host does.
@@ -142,6 +145,47 @@ def test_filters_are_those_of_rsync(side: str, pair: Pair) -> None:
     found = {path.name for path in pair[1].rglob("*")}
     assert "file 2" in found and "me" in found
     assert "folder-11" not in found and "file 29" not in found
+
+
+@sides
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("rules", [["- /uploads/"], ["- uploads/"], ["P /uploads/", "H /uploads/"]])
+def test_what_a_hidden_directory_holds_is_left_alone(side: str, connections: int, rules: list[str], pair: Pair) -> None:
+    write(pair[0] / "uploads" / "2026" / "file", b"of the source")
+    write(pair[1] / "uploads" / "2026" / "file", b"of the destination")
+    foretold, done = (
+        rsync(pair, side, delete=True, rules=rules, dry_run=dry_run, far={"connections": connections})
+        for dry_run in (True, False)
+    )
+    assert done.terminal["event"] == "result", done.terminal
+    assert told(foretold) == told(done)
+    assert (pair[1] / "uploads" / "2026" / "file").read_bytes() == b"of the destination"
+    assert (pair[1] / "folder-3" / "file 3").exists()
+
+
+@sides
+def test_directories_whose_names_begin_with_white_space_are_shared(side: str, pair: Pair) -> None:
+    for name in (" ", "  two", "\ttab"):
+        write(pair[0] / name / name / "file")
+    done = rsync(pair, side)
+    assert done.terminal["event"] == "result", done.terminal
+    assert rsync_differences(*pair) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+@sides
+def test_another_file_system_stays_out(side: str, tmp_path: Path, namespace: Namespace) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    for name in ("one", "two"):
+        write(source / name / "file")
+    write(namespace.mount_memory(source / "mounted") / "file")
+    write(destination / "mounted" / "file", b"of the destination")
+    far = {"side": side, "name": "there", "ssh": REMOTE_SHELL, "host": "there"}
+    wanted = {"source": str(source), "destination": str(destination), "far": far, "one_file_system": True}
+    done = run("python", "ssh_rsync", wanted, prefix=namespace.prefix)
+    assert done.terminal["event"] == "result", done.terminal
+    assert (destination / "mounted" / "file").read_bytes() == b"of the destination"
+    assert (destination / "one" / "file").exists()
 
 
 @sides

@@ -49,6 +49,8 @@ _SHARES = 8
 _DEEPEST = 3
 _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
 _TAIL = 20
+# Type and mode, size, date, time, name.
+_LISTED_DIRECTORY = re.compile(rb"d\S+ +\d+ \S+ \S+ (.*)\Z", re.DOTALL)
 _STDERR_PATIENCE = 1.0
 # What the other rsync fails at comes by rsync's own channel: ssh drops what the other end still says when this one has
 # ended. Those older than 3.2.3, here or there, always do so, and do not know the option.
@@ -180,7 +182,8 @@ class _Work:
     def _run_shares(self) -> None:
         """Let several of them work at once, if the tree has enough directories."""
         count = self._far["connections"]
-        if count < 2:
+        # Each directory that rsync is given by name has a file system of its own to stay on.
+        if count < 2 or self._parameters["one_file_system"]:
             return
         directories = self._directories(count * _SHARES)
         shares = [share for share in (directories[number::count] for number in range(count)) if share]
@@ -226,17 +229,19 @@ class _Work:
 
     def _list(self, depth: int) -> List[bytes]:
         """The directories at a depth, or less where nothing is below them."""
+        # After the task's rules, which so hide what is in a hidden directory too: rsync does not ask them about the
+        # directories above one that it is given by name.
         limits = ["--include=" + "/*" * level + "/" for level in range(1, depth + 1)] + ["--exclude=*"]
         listed: List[bytes] = []
         ended = self._run_command(
-            [*self._command(limits_first=limits), "--list-only", "--no-h", self._place("source")],
+            [*self._command(), *limits, "--list-only", "--no-h", self._place("source")],
             b"",
             listed.append,
         )
         self._check_end(ended, local=self._is_push)
-        # Type and mode, size, date, time, name.
-        paths = [fields[4] for fields in (line.split(None, 4) for line in listed) if fields[0][:1] == b"d"]
-        names = [unescape(path) for path in paths if path != b"."]
+        paths = [match.group(1) for match in map(_LISTED_DIRECTORY.match, listed) if match is not None]
+        # The task's rules may include what is further down.
+        names = [unescape(path) for path in paths if path != b"." and path.count(b"/") < depth]
         above = {name.rpartition(b"/")[0] for name in names}
         return sorted(name for name in names if name not in above)
 
@@ -291,7 +296,7 @@ class _Work:
         command = [*self._command(), *pace, *dry_run, *stats, *more, self._place("source"), self._place("destination")]
         return self._run_command(command, listed, self.report.take)
 
-    def _command(self, limits_first: Sequence[str] = ()) -> List[str]:
+    def _command(self) -> List[str]:
         """rsync and the options that all its runs have."""
         parameters, far = self._parameters, self._far
         preserve: Dict[str, bool] = parameters["preserve"]
@@ -328,7 +333,6 @@ class _Work:
         if preserve["xattrs"] and not preserve["selinux"] and _platform.effective_user() == 0:
             # With a filter of attributes rsync no longer leaves out by itself what it has another option for.
             words += ["--filter=-x security.selinux", "--filter=-x system.*"]
-        words += limits_first
         words += ["--filter=" + rule for rule in parameters["rules"]]
         return [*words, "--rsync-path=" + far["rsync"]]
 
