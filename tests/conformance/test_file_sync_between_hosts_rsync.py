@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.migration.assistant.plugins.module_utils._files import sync
+
 from .executors import Run, run
 from .test_file_sync_safety import Namespace, namespace
 from .torture import build_torture
@@ -41,6 +43,16 @@ def rsync(pair: Pair, side: str, *, dry_run: bool = False, far: t.Any = None, **
     other = {"side": side, "name": "there", "ssh": REMOTE_SHELL, "host": "there", **(far or {})}
     wanted = {"source": str(pair[0]), "destination": str(pair[1]), "far": other, **more}
     return run("python", "ssh_rsync", wanted, dry_run=dry_run)
+
+
+def planned(pair: Pair, side: str, **options: t.Any) -> dict[str, t.Any]:
+    """The job's parameters for options of file_sync."""
+    defaults = {name: spec.get("default") for name, spec in sync.ARGUMENT_SPEC.items()}
+    defaults["checksum_cache"] = {"enabled": False, "max_size": "64MB", "max_age": 604800}
+    paths = {"source": str(pair[0]), "destination": str(pair[1]), **options}
+    url = {side: f"ssh://there{paths[side]}"}
+    reached = {"name": "there", "ssh": [*REMOTE_SHELL, "there"], "shell": "sh -c"}
+    return sync.plan({**defaults, "method": "ssh_rsync", **paths, **url}, None, lambda _url: reached)[0]
 
 
 def told(done: Run) -> list[tuple[str, str, str]]:
@@ -161,6 +173,19 @@ def test_what_a_hidden_directory_holds_is_left_alone(side: str, connections: int
     assert told(foretold) == told(done)
     assert (pair[1] / "uploads" / "2026" / "file").read_bytes() == b"of the destination"
     assert (pair[1] / "folder-3" / "file 3").exists()
+
+
+@sides
+def test_filters_mean_what_they_mean_for_every_method(side: str, pair: Pair) -> None:
+    write(pair[1] / "keep" / "me", b"kept")
+    write(pair[1] / "extra", b"extra")
+    filters = ["P /keep/\n", "# a comment\n", "", "- *9"]
+    done = run("python", "ssh_rsync", planned(pair, side, delete=True, filters=filters))
+    assert done.terminal["event"] == "result", done.terminal
+    assert [event["path"] for event in done.changes if event["action"] == "delete"] == ["extra"]
+    assert (pair[1] / "keep" / "me").exists() and not (pair[1] / "folder-9" / "file 9").exists()
+    with pytest.raises(sync.FileSyncError, match="rules from files are not supported; list them here"):
+        planned(pair, side, filters=[". /etc/rules"])
 
 
 @sides

@@ -49,13 +49,7 @@ def parse(
     destination nothing is said of it. Raises FileSyncError for a rule that cannot be read or is not supported.
     """
     filters: t.List[Filter] = []
-    for rule in rules:
-        if not isinstance(rule, str):
-            raise _error(rule, "give each rule as a string, such as '- *.tmp'")
-        # A YAML block scalar ends in a newline.
-        line = rule.rstrip("\n")
-        if not line.strip() or line.startswith("#"):
-            continue
+    for rule, line in _lines(rules):
         word, modifiers, pattern = _split(line)
         if word in _CLEAR:
             if pattern or modifiers:
@@ -70,6 +64,23 @@ def parse(
         else:
             filters.extend(_filter(rule, action, *expression) for expression in _translate(rule, pattern))
     return filters
+
+
+def for_rsync(rules: t.Sequence[str], source: str, destination: str) -> t.List[str]:
+    """The rules in the words of rsync, which reads them itself. Raises FileSyncError where parse does."""
+    parse(rules, source, destination)
+    return [line for _rule, line in _lines(rules)]
+
+
+def _lines(rules: t.Iterable[str]) -> t.Iterator[t.Tuple[str, str]]:
+    """Each rule as it was given, and as it is read. Comments and empty ones say nothing."""
+    for rule in rules:
+        if not isinstance(rule, str):
+            raise _error(rule, "give each rule as a string, such as '- *.tmp'")
+        # A YAML block scalar ends in a newline.
+        line = rule.rstrip("\n")
+        if line.strip() and not line.startswith("#"):
+            yield rule, line
 
 
 def _split(line: str) -> t.Tuple[str, str, str]:

@@ -113,7 +113,7 @@ def plan(
             **{name: params[name] for name in _FOR_RSYNC},
             "source": source,
             "destination": destination,
-            "rules": params["filters"],
+            "rules": filters.for_rsync(params["filters"], source, destination),
             "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
             "bandwidth_limit": amounts["bandwidth_limit"],
             "far": far.rsync_parameters(params, elsewhere, path, host),
