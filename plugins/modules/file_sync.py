@@ -242,8 +242,9 @@ options:
         V(ssh_rsync), between two hosts that both have rsync, lets that do the work: O(max_connections) of them share
         the directories, and one more then goes over the whole tree; with O(one_file_system) that one does it all.
         RV(changes) does not tell what an entry was before, and O(parallel_files), O(parallel_chunks), O(chunk_size) and
-        O(buffer_size) have no effect. O(compression=auto)
-        compresses nothing, and V(brotli) cannot be had. C(become) must be by sudo or doas, without a password.
+        O(buffer_size) have no effect. A destination on the other host is not locked, so that O(lock_timeout) has no
+        effect on it. O(compression=auto) compresses nothing, and V(brotli) cannot be had. C(become) must be by sudo or
+        doas, without a password.
       - V(auto) means V(direct_copy) where both sides are on one host, and V(hybrid_sync) between two hosts.
     type: str
     choices: [auto, direct_copy, chunked_transfer, concurrent_chunks, archive_transfer, hybrid_sync, ssh_rsync]

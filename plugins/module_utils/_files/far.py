@@ -229,8 +229,6 @@ def check(params: t.Mapping[str, t.Any]) -> None:
 def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:
     """The words of ssh to which a command for the URL's host is added."""
     words = ["ssh", *connection_words(params), *elsewhere.PLAIN_SSH]
-    if params["connect_timeout"]:
-        words += ["-o", "ConnectTimeout=%d" % max(1, round(params["connect_timeout"]))]
     if url.port is not None:
         words += ["-p", str(url.port)]
     if url.user is not None:
@@ -241,7 +239,9 @@ def ssh_command(url: Url, params: t.Mapping[str, t.Any]) -> t.List[str]:
 def connection_words(params: t.Mapping[str, t.Any]) -> t.List[str]:
     """The task's options for a connection as words of ssh, which takes the first of two that are alike."""
     interval = params["keep_alive_interval"]
-    words = [*ssh_words(params["ssh_options"]), "-o", "ServerAliveInterval=%d" % interval]
+    limit = str(max(1, round(params["connect_timeout"]))) if params["connect_timeout"] else "none"
+    words = [*ssh_words(params["ssh_options"]), "-o", "ConnectTimeout=" + limit]
+    words += ["-o", "ServerAliveInterval=%d" % interval]
     if interval:
         # So many questions without an answer; never more than ssh can count.
         unanswered = math.ceil(params["read_timeout"] / interval) or _FOR_EVER

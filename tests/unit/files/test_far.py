@@ -82,7 +82,7 @@ def test_the_options_of_ssh_come_before_those_of_the_inventory() -> None:
     given = params(direction="push", ssh_options={"Compression": True, "Port": 2222})
     made = far.parameters(given, "destination", REACHED)
     assert made["command"] == [
-        *("ssh", "-o", "Compression=yes", "-o", "Port=2222"),
+        *("ssh", "-o", "Compression=yes", "-o", "Port=2222", "-o", "ConnectTimeout=30"),
         *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4", "-T", "host", "engine serve"),
     ]
     words = far.ssh_command(far.Url("me", "host", 22, "/"), given)
@@ -120,7 +120,22 @@ def test_a_connection_is_kept_unless_something_else_is_asked_of_it(monkeypatch: 
 )
 def test_a_host_without_a_sign_of_life_is_lost_after_a_time(given: t.Dict[str, t.Any], words: t.List[str]) -> None:
     found = far.connection_words(params(**given))
-    assert [word for word in found if word != "-o"] == words
+    assert [word for word in found if word != "-o"] == ["ConnectTimeout=30", *words]
+
+
+@pytest.mark.parametrize(("limit", "word"), [(0.2, "1"), (45, "45"), (0, "none")])
+def test_each_connection_has_its_limit_of_time(limit: float, word: str) -> None:
+    options = params(connect_timeout=limit)
+    pushed = dict(options, direction="push")
+    by_rsync = far.rsync_parameters(
+        pushed, "destination", "/srv", {"name": "host", "ssh": ["ssh", "host"], "shell": "sh -c"}
+    )
+    for words in (
+        by_rsync["ssh"],
+        far.parameters(pushed, "destination", REACHED)["command"],
+        far.ssh_command(far.Url(None, "host", None, "/"), options),
+    ):
+        assert [found for found in words if found.startswith("ConnectTimeout")] == [f"ConnectTimeout={word}"]
 
 
 @pytest.mark.parametrize(
