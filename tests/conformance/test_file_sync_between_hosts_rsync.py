@@ -220,16 +220,20 @@ def test_what_cannot_be_reached_is_one_clear_line(side: str, pair: Pair, tmp_pat
         (["sh", "-c", "echo Permission denied >&2; exit 255"], "unable to reach there: Permission denied"),
         (["sh", "-c", bare, "ssh"], "unable to reach there: there is no rsync on it"),
     ):
-        failed = rsync(pair, side, far={"ssh": shell, "retries": 3})
+        failed = rsync(pair, side, far={"ssh": shell, "shell": "/bin/sh -c", "retries": 3})
         assert (failed.terminal["event"], failed.terminal["code"]) == ("error", "unreachable")
         assert failed.terminal["message"] == message
         assert failed.changes == []
 
 
 @sides
-def test_missing_parents_of_the_destination_are_made(side: str, pair: Pair) -> None:
-    deep = (pair[0], pair[1] / "two" / "three")
-    runs = [rsync(deep, side, dry_run=dry_run) for dry_run in (True, False, True, False)]
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_missing_parents_of_the_destination_are_made_by_the_run_alone(side: str, slash: str, pair: Pair) -> None:
+    deep = (pair[0], pair[1] / "two" / "it's three")
+    wanted = planned(deep, side, destination=f"{deep[1]}{slash}")
+    runs = [run("python", "ssh_rsync", wanted, dry_run=True)]
+    assert not pair[1].exists()
+    runs += [run("python", "ssh_rsync", wanted, dry_run=dry_run) for dry_run in (False, True, False)]
     assert [done.terminal["event"] for done in runs] == ["result"] * 4, [done.terminal for done in runs]
     assert [done.terminal["changed"] for done in runs] == [True, True, False, False]
     assert told(runs[0]) == told(runs[1])
@@ -247,12 +251,13 @@ def test_what_the_other_rsync_fails_at_is_told_though_ssh_drops_its_last_words(p
 @sides
 def test_an_older_rsync_on_the_other_host_is_asked_in_its_own_words(side: str, pair: Pair, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
-    older = tmp_path / "older-rsync"
+    older = tmp_path / "bin" / "rsync"
     refusal = "rsync: on remote machine: --no-msgs2stderr: unknown option"
     refuse = f"echo >> '{asked}'; echo '{refusal}' >&2; exit 1"
-    older.write_text(f"#!/bin/sh\ntest -e '{asked}' || {{ {refuse}; }}\nexec rsync \"$@\"\n")
+    write(older, f"#!/bin/sh\ntest -e '{asked}' || {{ {refuse}; }}\nexec {shutil.which('rsync')} \"$@\"\n".encode())
     older.chmod(0o755)
-    done = rsync(pair, side, delete=True, far={"rsync": str(older), "connections": 1})
+    ssh = ["sh", "-c", f'shift; PATH="{older.parent}:$PATH" exec sh -c "$*"', "ssh"]
+    done = rsync(pair, side, delete=True, far={"ssh": ssh, "connections": 1})
     assert done.terminal["event"] == "result", done.terminal
     assert rsync_differences(*pair) == ""
 

@@ -33,10 +33,10 @@ from .far.proxy import FIELD as SOCKET
 from .far.proxy import Socket
 from .far.retry import with_retries
 from .far.ssh import Ssh
-from .files import SYNC, compares_contents
+from .files import SYNC, absolute_path, compares_contents
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
-from .rsync_report import ParentsMissing, Report
+from .rsync_report import Report
 
 # Exit codes.
 _PARTIAL, _VANISHED = 23, 24
@@ -48,9 +48,9 @@ _NOT_FOUND = re.compile(r"\brsync: (?:command )?not found")
 _SHARES = 8
 _DEEPEST = 3
 _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
-_TAIL = 20
 # Type and mode, size, date, time, name.
 _LISTED_DIRECTORY = re.compile(rb"d\S+ +\d+ \S+ \S+ (.*)\Z", re.DOTALL)
+_TAIL = 20
 _STDERR_PATIENCE = 1.0
 # What the other rsync fails at comes by rsync's own channel: ssh drops what the other end still says when this one has
 # ended. Those older than 3.2.3, here or there, always do so, and do not know the option.
@@ -65,7 +65,7 @@ _FAR: Dict[str, Field] = {
     "host": Field(text(minimum=1), required=True),
     "login": login.FIELD,
     "pool": pool.FIELD,
-    "rsync": Field(text(minimum=1), "rsync"),
+    "shell": Field(text(minimum=1), "sh -c"),
     "connections": Field(integer(1, 64), 4),
     "read_timeout": Field(number(), 0),
     "keep_alive_interval": Field(number(), 0),
@@ -91,9 +91,15 @@ _AS_EVER = (
     ),
     *("bandwidth_limit", "sync_frequency", "resume"),
 )
+
+
+def _directory(value: Any, where: str) -> str:
+    return tree.text(absolute_path(value, where))
+
+
 _FIELDS: Dict[str, Field] = {
-    "source": Field(text(minimum=1), required=True),
-    "destination": Field(text(minimum=1), required=True),
+    "source": Field(_directory, required=True),
+    "destination": Field(_directory, required=True),
     "rules": Field(list_of(text()), ()),
     **{name: SYNC[name] for name in _AS_EVER},
     "far": Field(nested(_FAR), required=True),
@@ -142,28 +148,14 @@ class _Work:
         with self._destination():
             self._context.meter.phase = "copy"
             self.report.deletes_later = self._parameters["delete"] and not self._context.dry_run
-            try:
-                self._copy()
-            except ParentsMissing:
-                self._make_parents()
-                self._copy()
+            if not self._context.dry_run:
+                self._run_shares()
+            self._run_whole()
             if self._parameters["verify"] and not self._context.dry_run:
                 self._context.meter.phase = "verify"
                 self._verify()
             self._context.meter.phase = "finish"
         self._socket.tell(None, can_adapt=False)
-
-    def _copy(self) -> None:
-        if not self._context.dry_run:
-            self._run_shares()
-        self._run_whole()
-
-    def _make_parents(self) -> None:
-        """Make the directory that the other host's destination belongs in, by a run that sends nothing."""
-        parent = os.path.dirname(self._parameters["destination"].rstrip("/")) + "/"
-        words = ["--mkpath", "--no-recursive", "--dirs", "--files-from=-", "--from0"]
-        command = [*self._command(), *words, self._place("source"), self._elsewhere(parent)]
-        self._check_end(self._run_command(command, b"", self.report.take))
 
     def _destination(self) -> ContextManager[Any]:
         """The lock on a destination of this host, which is made with its parents if it is missing."""
@@ -334,13 +326,21 @@ class _Work:
             # With a filter of attributes rsync no longer leaves out by itself what it has another option for.
             words += ["--filter=-x security.selinux", "--filter=-x system.*"]
         words += ["--filter=" + rule for rule in parameters["rules"]]
-        return [*words, "--rsync-path=" + far["rsync"]]
+        return [*words, "--rsync-path=" + self._rsync_there()]
+
+    def _rsync_there(self) -> str:
+        """The command that runs rsync on the other host, and makes the directory that its destination belongs in: not
+        each rsync can. Where that fails, rsync tells it."""
+        script = 'exec rsync "$@"'
+        if self._is_push and not self._context.dry_run:
+            parent = shlex.quote(os.path.dirname(self._parameters["destination"]))
+            script = "mkdir -p -- %s 2>/dev/null; %s" % (parent, script)
+        return "%s %s rsync" % (self._far["shell"], shlex.quote(script))
 
     def _place(self, side: str) -> str:
         path: str = self._parameters[side].rstrip("/") + "/"
-        return self._elsewhere(path) if side == self._far["side"] else path
-
-    def _elsewhere(self, path: str) -> str:
+        if side != self._far["side"]:
+            return path
         host = self._far["host"]
         return "%s:%s" % ("[%s]" % host if ":" in host else host, path)
 

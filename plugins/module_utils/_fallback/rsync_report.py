@@ -41,10 +41,6 @@ _TOTALS = {
 }
 
 
-class ParentsMissing(JobError):
-    """The directory that the destination belongs in is not there."""
-
-
 class Report:
     """Takes the lines of several runs, from any thread, and tells each change and each complaint once."""
 
@@ -170,8 +166,7 @@ class Report:
                 self._parameters["destination"],
                 os.strerror(complaint.number),
             )
-            error = ParentsMissing if complaint.number == _MISSING else JobError
-            raise error("destination_unwritable", message)
+            raise JobError("destination_unwritable", message)
         if complaint.code == "io_error" and path == "." and complaint.number == _MISSING:
             raise JobError("source_missing", "the source %s does not exist" % self._parameters["source"])
         if complaint.code == "io_error" and path == "." and complaint.message.startswith("change_dir "):

@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import shlex
 import typing as t
 from urllib.parse import unquote, urlsplit
 
@@ -172,9 +170,7 @@ def without_effect(params: t.Mapping[str, t.Any], made: t.Mapping[str, t.Any]) -
     )
 
 
-def rsync_parameters(
-    params: t.Mapping[str, t.Any], which: str, path: str, reached: t.Mapping[str, t.Any]
-) -> t.Dict[str, t.Any]:
+def rsync_parameters(params: t.Mapping[str, t.Any], which: str, reached: t.Mapping[str, t.Any]) -> t.Dict[str, t.Any]:
     """The same for rsync. reached: name of the host, ssh (the words to which a command for it is added), and shell
     (what runs a script there, None where nothing can that leaves input and output to the script)."""
     if reached["shell"] is None:
@@ -183,13 +179,12 @@ def rsync_parameters(
     *ssh, host = reached["ssh"]
     if params["direction"] != "host":
         ssh[1:1] = connection_words(params)
-    make = "mkdir -p -- %s && " % shlex.quote(os.path.dirname(path)) if which == "destination" else ""
     return {
         "side": which,
         "name": reached["name"],
         "ssh": ssh,
         "host": host,
-        "rsync": "%s %s rsync" % (reached["shell"], shlex.quote(make + 'exec rsync "$@"')),
+        "shell": reached["shell"],
         "connections": params["max_connections"],
         "read_timeout": params["read_timeout"],
         "keep_alive_interval": params["keep_alive_interval"],

@@ -108,7 +108,6 @@ def plan(
     if chosen["chosen"] == "ssh_rsync" and elsewhere is not None:
         url = far.parse_url(elsewhere, params[elsewhere])
         host = reach(url) if url is not None else reached or {}
-        path = source if elsewhere == "source" else destination
         return {
             **{name: params[name] for name in _FOR_RSYNC},
             "source": source,
@@ -116,7 +115,7 @@ def plan(
             "rules": filters.for_rsync(params["filters"], source, destination),
             "preserve": {name: preserve.get(name) is not False for name in PRESERVED},
             "bandwidth_limit": amounts["bandwidth_limit"],
-            "far": far.rsync_parameters(params, elsewhere, path, host),
+            "far": far.rsync_parameters(params, elsewhere, host),
         }, chosen
     there = {}
     if elsewhere is not None:

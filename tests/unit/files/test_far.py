@@ -127,9 +127,7 @@ def test_a_host_without_a_sign_of_life_is_lost_after_a_time(given: t.Dict[str, t
 def test_each_connection_has_its_limit_of_time(limit: float, word: str) -> None:
     options = params(connect_timeout=limit)
     pushed = dict(options, direction="push")
-    by_rsync = far.rsync_parameters(
-        pushed, "destination", "/srv", {"name": "host", "ssh": ["ssh", "host"], "shell": "sh -c"}
-    )
+    by_rsync = far.rsync_parameters(pushed, "destination", {"name": "host", "ssh": ["ssh", "host"], "shell": "sh -c"})
     for words in (
         by_rsync["ssh"],
         far.parameters(pushed, "destination", REACHED)["command"],
