@@ -311,3 +311,75 @@ def test_what_cannot_be_read_fails_by_its_name_and_the_rest_arrives(pair: Pair) 
     assert [event["path"] for event in failed.warnings] == ["folder-2/file 2"]
     assert "Permission denied" in failed.warnings[0]["message"]
     assert (destination / "folder-3" / "file 3").exists()
+
+
+def lost_at_first(tmp_path: Path, word: str = "") -> dict[str, t.Any]:
+    """A connection that is lost when its rsync has ended, and is made anew. word: what rsync says each time."""
+    flag = tmp_path / "connected"
+    say = f"echo '{word}' >&2; " if word else ""
+    script = f'shift; {say}sh -c "$*"; code=$?; test -e "{flag}" && exit $code; : > "{flag}"; exit 255'
+    return {"ssh": ["sh", "-c", script, "ssh"], "host": "there", "name": "there", "retries": 1, "connections": 1}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user than the one that may read everything")
+@sides
+def test_what_failed_before_the_connection_was_lost_is_not_forgotten(side: str, pair: Pair, tmp_path: Path) -> None:
+    source, destination = pair
+    (source / "folder-2" / "file 2").chmod(0)
+    write(destination / "extra", b"extra")
+    far = {**lost_at_first(tmp_path), "side": side}
+    wanted = {"source": str(source), "destination": str(destination), "far": far, "delete": True}
+    failed = run("python", "ssh_rsync", wanted, obeys_modes=True)
+    assert (failed.terminal["event"], failed.terminal["code"]) == ("error", "partial_failure")
+    assert [event["code"] for event in failed.warnings] == ["io_error", "connection_lost", "io_error"]
+    assert (destination / "extra").exists()
+
+
+@sides
+def test_what_vanished_before_the_connection_was_lost_is_not_forgotten(side: str, pair: Pair, tmp_path: Path) -> None:
+    write(pair[1] / "extra", b"extra")
+    far = lost_at_first(tmp_path, f'file has vanished: "{pair[0]}/gone"')
+    failed = rsync(pair, side, far=far, delete=True, on_vanished="fail")
+    assert (failed.terminal["event"], failed.terminal["code"]) == ("error", "partial_failure")
+    assert {event["path"] for event in failed.warnings if event["code"] == "vanished"} == {"gone"}
+    assert (pair[1] / "extra").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "warnings"),
+    [
+        (
+            "ERROR: folder-1/file 1 failed verification -- update discarded.",
+            "partial_failure",
+            [("io_error", "failed verification -- update discarded", "folder-1/file 1")],
+        ),
+        (
+            "rsync: [sender] get_acl: Input/output error (5)",
+            "partial_failure",
+            [("io_error", "get_acl: Input/output error (5)", ".")],
+        ),
+        ("ERROR: out of luck", "partial_failure", [("io_error", "out of luck", ".")]),
+        ("a banner", "io_error", []),
+    ],
+)
+def test_an_incomplete_run_is_a_failure_whatever_else_is_noticed(
+    said: str,
+    code: str,
+    warnings: list[tuple[str, str, str]],
+    pair: Pair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talking = tmp_path / "bin" / "rsync"
+    end = "echo 'rsync error: some files/attrs were not transferred (code 23) at main.c(1338) [sender=3.5.0]' >&2"
+    notice = """echo 'skipping non-regular file "pipe"'"""
+    script = f"{shutil.which('rsync')} \"$@\"\n{notice}\necho '{said}' >&2\n{end}\nexit 23\n"
+    write(talking, f'#!/bin/sh\ncase "$*" in *--server*) exec {shutil.which("rsync")} "$@";; esac\n{script}'.encode())
+    talking.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{talking.parent}{os.pathsep}{os.environ['PATH']}")
+    write(pair[1] / "extra", b"extra")
+    failed = rsync(pair, "destination", delete=True, far={"connections": 1})
+    assert (failed.terminal["event"], failed.terminal["code"]) == ("error", code)
+    seen = [(event["code"], event["message"], event["path"]) for event in failed.warnings]
+    assert sorted(seen) == sorted([("special_skipped", "the special file was not copied", "pipe"), *warnings])
+    assert (pair[1] / "extra").exists()

@@ -36,7 +36,7 @@ from .far.ssh import Ssh
 from .files import SYNC, absolute_path, compares_contents
 from .roots import Destination
 from .rsync_output import OUT_FORMAT, parse_line, unescape
-from .rsync_report import Report
+from .rsync_report import Report, Said
 
 # Exit codes.
 _PARTIAL, _VANISHED = 23, 24
@@ -50,7 +50,6 @@ _DEEPEST = 3
 _CODECS = {"gzip": "zlib", "zstd": "zstd", "lz4": "lz4"}
 # Type and mode, size, date, time, name.
 _LISTED_DIRECTORY = re.compile(rb"d\S+ +\d+ \S+ \S+ (.*)\Z", re.DOTALL)
-_TAIL = 20
 _STDERR_PATIENCE = 1.0
 # What the other rsync fails at comes by rsync's own channel: ssh drops what the other end still says when this one has
 # ended. Those older than 3.2.3, here or there, always do so, and do not know the option.
@@ -129,6 +128,7 @@ class _Ended(NamedTuple):
 
     code: int
     last: str
+    said: Said
 
 
 class _Work:
@@ -147,7 +147,7 @@ class _Work:
         """One try of the job."""
         with self._destination():
             self._context.meter.phase = "copy"
-            self.report.deletes_later = self._parameters["delete"] and not self._context.dry_run
+            self.report.begin(deletes_later=self._parameters["delete"] and not self._context.dry_run)
             if not self._context.dry_run:
                 self._run_shares()
             self._run_whole()
@@ -378,7 +378,7 @@ class _Work:
             threading.Thread(target=_read_lines, args=(stream, is_error, lines), name="rsync lines", daemon=True)
             for stream, is_error in ((process.stdout, False), (process.stderr, True))
         ]
-        last: List[str] = []
+        said = Said(self.report)
         ended = None
         try:
             for reader in readers:
@@ -400,10 +400,10 @@ class _Work:
                     open_streams -= 1
                 elif item[0]:
                     self._older = self._older or _UNKNOWN_TO_OLDER.search(item[1]) is not None
-                    last = (last + self.report.complain(item[1]))[-_TAIL:]
+                    said.take(item[1])
                 else:
                     take(item[1])
-            return _Ended(process.wait(), telling(last))
+            return _Ended(process.wait(), telling(said.last), said)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -418,7 +418,7 @@ class _Work:
         name = self._far["name"]
         if ended.code in (0, _VANISHED, _PARTIAL) and not local:
             self._context.connected = True
-        if ended.code in (0, _VANISHED) or (ended.code == _PARTIAL and self.report.has_complaints):
+        if ended.code in (0, _VANISHED) or (ended.code == _PARTIAL and ended.said.explains()):
             return
         if ended.code in _LOST and not _NOT_FOUND.search(ended.last):
             begin = "the connection to %s was lost" if self._context.connected else "unable to reach %s"

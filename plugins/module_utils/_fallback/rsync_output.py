@@ -22,6 +22,8 @@ _ESCAPED = re.compile(rb"\\#([0-7]{3})")
 _KINDS = {"f": "file", "d": "directory", "L": "symlink", "D": "device", "S": "fifo"}
 _FAILURE = re.compile(rb'(?:rsync: )?(?:\[\w+\] )?(?P<what>.*?)"(?P<path>.*)"(?P<more>.*)\Z', re.DOTALL)
 _RENAME = re.compile(rb'(?:rsync: )?(?:\[\w+\] )?rename ".*" -> "(?P<path>.*)":', re.DOTALL)
+_BEGIN = re.compile(rb"\A(?:ERROR: |rsync: (?:\[\w+\] )?)")
+_UNEQUAL = re.compile(rb"ERROR: (?P<path>.*) (?P<what>failed verification -- update [^/]*)\.\Z", re.DOTALL)
 _NUMBER = re.compile(rb"\((\d+)\)\Z")
 _VANISHED = b"file has vanished: "
 _DANGLING = b"symlink has no referent: "
@@ -42,12 +44,14 @@ class Line(NamedTuple):
 
 
 class Complaint(NamedTuple):
-    """Something that went wrong. ``code`` is that of a warning; path is absolute, or relative to the source."""
+    """Something that went wrong. ``code`` is that of a warning; path is absolute, or relative to the source.
+    ``is_failure`` says that rsync itself counts the entry as not done."""
 
     code: str
     message: str
     path: Optional[str]
     number: Optional[int]
+    is_failure: bool
 
 
 def parse_line(line: bytes) -> Optional[Line]:
@@ -75,23 +79,30 @@ def parse_line(line: bytes) -> Optional[Line]:
 def parse_complaint(line: bytes) -> Optional[Complaint]:
     """What a line tells that went wrong, None for one that only sums up or goes with another."""
     if line.startswith(_VANISHED):
-        return Complaint(Vanished.code, Vanished.message, _quoted(line), None)
+        return Complaint(Vanished.code, Vanished.message, _quoted(line), None, False)
     if line.startswith(_DANGLING):
-        return Complaint(Dangling.code, Dangling.message, _quoted(line), None)
+        return Complaint(Dangling.code, Dangling.message, _quoted(line), None, True)
     if line.startswith(_SKIPPED):
-        return Complaint("special_skipped", "the special file was not copied", _quoted(line), None)
+        return Complaint("special_skipped", "the special file was not copied", _quoted(line), None, False)
     in_the_way = _IN_THE_WAY.match(line)
     if in_the_way is not None:
-        return Complaint("io_error", IN_THE_WAY, _path(in_the_way.group("path")), None)
-    if not line.startswith(b"rsync: "):
+        return Complaint("io_error", IN_THE_WAY, _path(in_the_way.group("path")), None, True)
+    unequal = _UNEQUAL.match(line)
+    if unequal is not None:
+        return Complaint("io_error", _words(unequal.group("what")), _path(unequal.group("path")), None, True)
+    if not line.startswith((b"rsync: ", b"ERROR: ")):
         return None
     match = _RENAME.match(line) or _FAILURE.match(line)
     numbers = _NUMBER.search(line.rstrip())
     number = int(numbers.group(1)) if numbers else None
-    words = re.sub(rb"\Arsync: (?:\[\w+\] )?", b"", line).decode("utf-8", "replace").strip()
+    words = _words(_BEGIN.sub(b"", line))
     if b"mknod" in line:
-        return Complaint("special_skipped", "the special file was not copied", _quoted(line), None)
-    return Complaint("io_error", words, _path(match.group("path")) if match else None, number)
+        return Complaint("special_skipped", "the special file was not copied", _quoted(line), None, True)
+    return Complaint("io_error", words, _path(match.group("path")) if match else None, number, True)
+
+
+def _words(line: bytes) -> str:
+    return line.decode("utf-8", "replace").strip()
 
 
 def _quoted(line: bytes) -> Optional[str]:

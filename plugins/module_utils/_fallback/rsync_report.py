@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 from ._context import Context
 from ._errors import ItemError, JobError
@@ -21,6 +21,7 @@ from .tree import Dangling, Vanished
 
 _NO_SPACE = (28, 122)
 _MISSING = 2
+_TAIL = 20
 # What rsync says of a connection whose end something else has told already.
 _FOLLOWS = b"connection unexpectedly closed"
 _STATISTICS = (
@@ -53,15 +54,15 @@ class Report:
         self._counts: Dict[str, int] = dict.fromkeys(_STATISTICS, 0)
         # The destination was made for this job.
         self.root_is_new = False
-        self.complaints: Set[Tuple[str, Optional[str]]] = set()
-        # A later run will delete what is in the way of an entry; there was something.
+        self.complaints: Set[Tuple[str, str]] = set()
+        # A later run will delete what is in the way of an entry.
         self.deletes_later = False
-        self.left_for_later = False
 
-    @property
-    def has_complaints(self) -> bool:
-        """Whether something was said of an entry that explains a run's end."""
-        return bool(self.complaints) or self.left_for_later
+    def begin(self, deletes_later: bool) -> None:
+        """Begin a try, in which what went wrong in an earlier one may go well, or goes wrong again."""
+        self.complaints.clear()
+        self._counts["skipped"] = 0
+        self.deletes_later = deletes_later
 
     def statistics(self) -> Dict[str, int]:
         """Figures of all runs, as every file_sync has them."""
@@ -78,7 +79,7 @@ class Report:
             self._take_statistics(line)
             complaint = parse_complaint(line)
             if complaint is not None:
-                self._tell(complaint)
+                self.tell(complaint)
             return
         if self.root_is_new and told.path == ".":
             told = told._replace(action="create")
@@ -134,20 +135,9 @@ class Report:
             unchanged = self._counts["files_total"] - self._counts["files_copied"] - self._counts["hard_links_created"]
             self._counts["files_unchanged"] = max(unchanged, 0)
 
-    def complain(self, line: bytes) -> List[str]:
-        """Tell what went wrong with an entry; gives the line if it tells something."""
-        complaint = parse_complaint(line)
-        if complaint is None or _FOLLOWS in line:
-            said = line.decode("utf-8", "replace").strip()
-            return [] if not said or said.startswith("rsync") else [said]
-        if complaint.number in _NO_SPACE:
-            raise JobError("disk_full", "the destination has no room left: %s" % complaint.message)
-        self._tell(complaint)
-        return [complaint.message]
-
-    def _tell(self, complaint: Complaint) -> None:
+    def tell(self, complaint: Complaint) -> None:
+        """Tell what went wrong with an entry."""
         if self.deletes_later and complaint.message == IN_THE_WAY:
-            self.left_for_later = True
             return
         path, whose = complaint.path, ""
         for side in ("source", "destination"):
@@ -156,11 +146,8 @@ class Report:
                 path, whose = path[len(root) + 1 :] or ".", side
             elif path is not None and side == "destination" and (root + "/").startswith(path.rstrip("/") + "/"):
                 path, whose = ".", side  # a directory above it
-        told = (complaint.message, path)
-        with self._lock:
-            if path is None or told in self.complaints:
-                return
-            self.complaints.add(told)
+        if path is None or not self._is_new(complaint, path):
+            return
         if complaint.number is not None and path == "." and whose == "destination":
             message = "the destination %s cannot be written: %s" % (
                 self._parameters["destination"],
@@ -183,3 +170,50 @@ class Report:
             self._context.failure(path, ItemError(complaint.code, complaint.message))
         else:
             self._context.warning(complaint.code, complaint.message, path)
+
+    def tell_nameless(self, complaint: Complaint) -> None:
+        """Tell what went wrong with an entry that rsync does not name."""
+        if self._is_new(complaint, "."):
+            self._context.failure(".", ItemError(complaint.code, complaint.message))
+
+    def _is_new(self, complaint: Complaint, path: str) -> bool:
+        told = (complaint.message, path)
+        with self._lock:
+            is_new = told not in self.complaints
+            self.complaints.add(told)
+        return is_new
+
+
+class Said:
+    """What one run says that went wrong, by its standard error."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self.last: List[str] = []
+        self._has_failure = False
+        self._nameless: List[Complaint] = []
+
+    def take(self, line: bytes) -> None:
+        """Tell what went wrong with an entry, and keep the last words."""
+        complaint = parse_complaint(line)
+        if complaint is None or _FOLLOWS in line:
+            words = line.decode("utf-8", "replace").strip()
+            said = "" if words.startswith("rsync") else words
+        elif complaint.number in _NO_SPACE:
+            raise JobError("disk_full", "the destination has no room left: %s" % complaint.message)
+        else:
+            said = complaint.message
+            self._has_failure = self._has_failure or complaint.is_failure
+            if complaint.path is None:
+                self._nameless.append(complaint)
+            else:
+                self._report.tell(complaint)
+        if said:
+            self.last = [*self.last, said][-_TAIL:]
+
+    def explains(self) -> bool:
+        """Whether a run that was not done with all entries has said what failed. Only then is a failure without a name
+        one of an entry."""
+        for complaint in self._nameless:
+            self._report.tell_nameless(complaint)
+        return self._has_failure
