@@ -112,7 +112,11 @@ _VERIFIED = """\
     - ansible.builtin.import_role: {{name: migration.assistant.file_migration}}
       vars:
         file_migration_items:
-          - {{source: {source}, destination: {destination}, direction: {direction}, manifest: "{manifest}", delete: true}}
+          - source: {source}
+            destination: {destination}
+            direction: {direction}
+            manifest: "{manifest}"
+            delete: true
 """
 
 
