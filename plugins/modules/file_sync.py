@@ -378,7 +378,11 @@ options:
         type: bool
         default: true
       hard_links:
-        description: Hard links between files of the tree.
+        description:
+          - Hard links between files of the tree.
+          - >-
+            A file whose metadata differ is made anew, and not changed in place, if other names that are not its own
+            share it in the destination.
         type: bool
         default: true
       xattrs:

@@ -239,6 +239,44 @@ def test_only_what_differs_is_packed_or_unpacked_again(executor: Executor, plain
     assert (plain_place / "unpacked" / "stays").exists()
 
 
+def test_names_that_share_an_inode_by_chance_are_separated(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for names, mode in (("a b", 0o640), ("c d", 0o600), ("e", 0o604), ("f g", 0o644), ("h i", 0o644), ("j", 0o644)):
+        first, *others = names.split()
+        write(tree / first, b"alike", mode, age=1)
+        for other in others:
+            os.link(tree / first, tree / other)
+    write(tree / "own", b"alike", 0o600, age=1)
+    os.link(tree / "own", tree / "own too")
+    settle(tree)
+    pack("go", tmp_path)
+    seen = []
+    for executor in EXECUTORS:
+        to = tmp_path / executor
+        for names in ("a b c d e unrelated", "f g h i", "j k", "own/own too"):
+            first, *others = names.split("/" if "/" in names else " ")
+            write(to / first, b"alike", 0o644, age=1)
+            for other in others:
+                os.link(to / first, to / other)
+        settle(to)
+        mine = (to / "own").stat().st_ino
+        for compare in ("quick", "checksum"):
+            predicted = unpack(executor, tmp_path, to=executor, compare=compare, dry_run=True)
+            done = unpack(executor, tmp_path, to=executor, compare=compare)
+            ended(done, compare == "quick")
+            roots = {to: "DESTINATION"}
+            seen.append((compare, done.comparable(roots)))
+            assert predicted.comparable(roots)["changes"] == done.comparable(roots)["changes"]
+        assert (to / "own").stat().st_ino == mine, "a file with all names of its inode is changed in place"
+        assert ((to / "unrelated").stat().st_mode & 0o777, (to / "unrelated").stat().st_nlink) == (0o644, 1)
+        (to / "unrelated").unlink()
+        (to / "k").unlink()
+        settle(to)
+        assert snapshot(to) == snapshot(tree)
+        assert rsync_differences(tree, to) == ""
+    assert seen[:2] == seen[2:]
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_what_cannot_be_packed_is_told(executor: Executor, plain_place: Path) -> None:
     tree = plain_place / "tree"

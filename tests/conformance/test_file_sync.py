@@ -220,6 +220,48 @@ def relinked(source: Path, destination: Path) -> None:
     os.link(destination / "p", destination / "q")
 
 
+def linked_otherwise(source: Path, destination: Path) -> None:
+    """Names that share an inode on both sides, but not with each other."""
+
+    def share(root: Path, *groups: str, mode: int = 0o644) -> None:
+        for group in groups:
+            first, *others = group.split()
+            write(root / first, b"alike", mode, age=1)
+            for other in others:
+                (root / other).parent.mkdir(parents=True, exist_ok=True)
+                os.link(root / first, root / other)
+
+    # Two files and a third, of which there is one; what differs is the mode, or nothing.
+    share(source, "modes/a modes/b", mode=0o640)
+    share(source, "modes/c modes/d", mode=0o600)
+    share(source, "modes/e", "same/e", mode=0o604)
+    share(source, "same/a same/b", "same/c same/d")
+    share(destination, "modes/a modes/b modes/c modes/d modes/e", mode=0o604)
+    share(destination, "same/a same/b same/c same/d")
+    share(destination, "same/e")
+    # A name that is extra, one that was another file's, and one that no run touches.
+    share(source, "extra/a extra/b", "moved/a moved/b", "moved/c moved/d", "outside/a outside/b", mode=0o600)
+    share(destination, "extra/a extra/b extra/z", "moved/a", "moved/c moved/b", "moved/d")
+    share(destination, "outside/a outside/b ../outside")
+    # All names of one inode are of one file: only its metadata change.
+    share(source, "own/a own/b own/c", mode=0o600)
+    share(destination, "own/a own/b", "own/c")
+    # Files of one name each, on both sides of a directory that takes the place of a third name.
+    share(source, "single/1/a", "single/3/a", "single/2/directory/file", mode=0o600)
+    share(destination, "single/1/a single/2/directory single/3/a")
+    for user in (1, 2):
+        (source / f"link {user}").symlink_to("modes")
+        os.mkfifo(source / f"fifo {user}")
+        for kind in ("link", "fifo"):
+            os.chown(source / f"{kind} {user}", user, user, follow_symlinks=False)
+        os.utime(source / f"fifo {user}", ns=(stamp(1), stamp(1)))
+    (destination / "link 1").symlink_to("modes")
+    os.mkfifo(destination / "fifo 1")
+    os.utime(destination / "fifo 1", ns=(stamp(2), stamp(2)))
+    for kind in ("link", "fifo"):
+        os.link(destination / f"{kind} 1", destination / f"{kind} 2", follow_symlinks=False)
+
+
 def linked_specials(source: Path, destination: Path) -> None:
     """Symbolic links and specials of several names: new ones, and some of whose names are there, right or wrong."""
     for root in (source, destination):
@@ -347,6 +389,25 @@ CASES = [
     Case("directory in the way, deleted", in_the_way, {"delete": True}),
     Case("leftovers of a killed run", leftovers, equal=False),
     Case("hard links repaired", relinked, needs=("modes",)),
+    Case(
+        "hard links of other files",
+        linked_otherwise,
+        {"delete": True},
+        needs=("symlinks", "modes", "owners", "specials"),
+    ),
+    Case(
+        "hard links of other files, extra files stay",
+        linked_otherwise,
+        equal=False,
+        needs=("symlinks", "modes", "owners", "specials"),
+    ),
+    Case(
+        "hard links of other files, not preserved",
+        linked_otherwise,
+        {"preserve": {"hard_links": False}},
+        equal=False,
+        needs=("symlinks", "modes", "owners", "specials"),
+    ),
     Case("filters", filtered, {"filters": FILTERS}, equal=False),
     Case("filters with delete", filtered, {"filters": FILTERS, "delete": True}, equal=False),
     Case("filters, first match wins", filtered, {"filters": [rule("include", r"skip\.tmp"), *FILTERS]}, equal=False),

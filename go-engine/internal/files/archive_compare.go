@@ -55,11 +55,34 @@ func (u *unpackJob) look(entry *unpacked, reader *archiveReader) error {
 		entry.existing, entry.oldTarget = &at.stat, at.target
 		return nil
 	}
+	if !entry.stat.IsDirectory() && at.stat.Links() > 1 {
+		entry.existing, entry.oldTarget = &at.stat, at.target
+		u.shared = append(u.shared, entry)
+	}
 	if entry.isLink() {
 		return nil
 	}
 	entry.inode = at.stat.Identity()
 	return u.lookAtMetadata(at, entry)
+}
+
+// separate has made anew what cannot be changed in place, since others have names of its inode too, or what has names
+// of an inode that another file with hard links has.
+func (u *unpackJob) separate() {
+	claims := claims[*unpacked]{}
+	for _, entry := range u.shared {
+		if file := entry.file(); file.leads {
+			claims.add(file.inode, file)
+		}
+	}
+	for _, entry := range u.shared {
+		file := entry.file()
+		switch {
+		case file.leads && claims.isContested(file.inode), file.todo == makeAnew,
+			entry == file && entry.todo == setMetadata && !claims.areAll(entry.existing, file):
+			entry.todo = makeAnew
+		}
+	}
 }
 
 func (u *unpackJob) lookAtRoot(entry *unpacked) error {

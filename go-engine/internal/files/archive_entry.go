@@ -25,7 +25,7 @@ type unpacked struct {
 	ignored    bool // nothing is to be made
 	todo       todo
 	inode      fsys.Identity // of a file that is up to date
-	existing   *fsys.Stat    // what has the name now, where something is to be done
+	existing   *fsys.Stat    // what has the name now, where something is or may be to be done
 	oldTarget  string        // of a symbolic link that has it
 	found      *difference   // of metadata
 	leads      bool          // hard links are to it
@@ -48,6 +48,14 @@ const (
 func (e *unpacked) Attributes() (fsys.Attributes, error) { return e.attributes, nil }
 
 func (e *unpacked) isLink() bool { return e.leader != nil }
+
+// file gives the entry that the names of a file have in common.
+func (e *unpacked) file() *unpacked {
+	if e.isLink() {
+		return e.leader
+	}
+	return e
+}
 
 var archivedTypes = map[byte]fsys.Type{
 	tar.TypeReg:       fsys.TypeRegular,

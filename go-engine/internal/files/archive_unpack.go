@@ -30,6 +30,7 @@ type unpackJob struct {
 	route   *route          // to the directory in hand
 	told    directory       // the one of the entry that is told
 	cleaned map[string]bool // directories in which nothing is left of a killed run
+	shared  []*unpacked     // entries that have an inode with several names
 }
 
 // unpackStatistics are those of unpacking; sizes in bytes.
@@ -156,6 +157,7 @@ func (u *unpackJob) plan() error {
 	for {
 		header, err := reader.next()
 		if err == io.EOF {
+			u.separate()
 			return nil
 		}
 		if err != nil {

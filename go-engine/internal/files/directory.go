@@ -229,6 +229,7 @@ func (w *worker) makeDirectory(d, parent *directory, entry *item) error {
 func (w *worker) makeInPlace(d, parent *directory, name string, existing *fsys.Stat) (err error) {
 	parent.written.Store(true)
 	if existing != nil {
+		w.job.noteLoss(existing)
 		if err := parent.destination.Remove(name); err != nil {
 			return unable("make the directory", err)
 		}

@@ -32,21 +32,22 @@ func (w *worker) synchronize(d *directory, entry *item) error {
 		}
 	}
 	if w.job.links(&source) {
-		w.job.deferLink(d, entry.name, &source)
+		w.job.deferLink(at, &source)
 		return nil
 	}
-	return w.make(at, &source)
+	_, err := w.make(at, &source)
+	return err
 }
 
-// make makes an entry that no later phase has to see to.
-func (w *worker) make(at *place, source *fsys.Stat) error {
+// make makes an entry that no later phase has to see to. It gives what the destination's name is afterwards, as far as
+// its inode goes: inode 0 where it was or would be made anew.
+func (w *worker) make(at *place, source *fsys.Stat) (fsys.Identity, error) {
 	switch {
 	case source.IsRegular():
 		if w.keepsNewer(at, source) {
-			return nil
+			return at.stat.Identity(), nil
 		}
-		_, err := w.syncFile(at, noFile, source)
-		return err
+		return w.syncFile(at, noFile, source)
 	case source.IsSymlink():
 		return w.syncSymlink(at, source)
 	}
@@ -96,18 +97,24 @@ func (w *worker) isInTheWay(at *place) (bool, error) {
 }
 
 // syncSymlink makes a symbolic link equal: its target, owner and time. It has no mode that counts.
-func (w *worker) syncSymlink(at *place, source *fsys.Stat) error {
+func (w *worker) syncSymlink(at *place, source *fsys.Stat) (fsys.Identity, error) {
 	d, policy := at.directory, w.job.policy
 	target, err := d.source.ReadLink(&w.lister, at.name)
 	if err != nil {
-		return unableToRead("read the source", err)
+		return fsys.Identity{}, unableToRead("read the source", err)
 	}
-	if at.present && at.stat.IsSymlink() && at.target == target {
-		return w.updateSymlink(at, source)
+	if at.present && at.stat.IsSymlink() && at.target == target && !w.job.isAnothers(at) {
+		found := policy.compare(source, &at.stat)
+		if found.empty() {
+			return at.stat.Identity(), nil
+		}
+		if w.job.isOwn(at) {
+			return at.stat.Identity(), w.updateSymlink(at, source, &found)
+		}
 	}
 	if !w.job.DryRun {
 		if err := w.makeSymlink(at, source, target); err != nil {
-			return unable("make the symbolic link", err)
+			return fsys.Identity{}, unable("make the symbolic link", err)
 		}
 	} else if !at.present {
 		policy.noteOwner(source)
@@ -115,20 +122,16 @@ func (w *worker) syncSymlink(at *place, source *fsys.Stat) error {
 	w.counters.SymlinksCreated++
 	w.noteNeed(at, 0)
 	w.reportMade(at, source, target)
-	return nil
+	return fsys.Identity{}, nil
 }
 
-func (w *worker) updateSymlink(at *place, source *fsys.Stat) error {
-	found := w.job.policy.compare(source, &at.stat)
-	if found.empty() {
-		return nil
-	}
+func (w *worker) updateSymlink(at *place, source *fsys.Stat, found *difference) error {
 	if !w.job.DryRun {
-		if err := setLinkMetadata(at, source, &found); err != nil {
+		if err := setLinkMetadata(at, source, found); err != nil {
 			return err
 		}
 	}
-	w.reportMetadata(at, source, &found)
+	w.reportMetadata(at, source, found)
 	return nil
 }
 
@@ -207,17 +210,19 @@ func (j *syncJob) skips(source *fsys.Stat) bool {
 }
 
 // syncSpecial makes a fifo, socket or device equal. What cannot be made is told and left out.
-func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
+func (w *worker) syncSpecial(at *place, source *fsys.Stat) (fsys.Identity, error) {
 	if w.job.skips(source) {
 		w.skip(at, source)
-		return nil
+		return fsys.Identity{}, nil
 	}
-	if at.present && isSameSpecial(&at.stat, source) {
+	if at.present && isSameSpecial(&at.stat, source) && !w.job.isAnothers(at) {
 		found, err := w.differences(at, source)
 		if err != nil || found.empty() {
-			return err
+			return at.stat.Identity(), err
 		}
-		return w.updateMetadata(at, source, &found)
+		if w.job.isOwn(at) {
+			return at.stat.Identity(), w.updateMetadata(at, source, &found)
+		}
 	}
 	if w.job.DryRun {
 		w.job.policy.noteOwner(source)
@@ -225,16 +230,16 @@ func (w *worker) syncSpecial(at *place, source *fsys.Stat) error {
 		err := w.makeSpecial(at, source, nil)
 		if err == errNotPermitted {
 			w.skip(at, source)
-			return nil
+			return fsys.Identity{}, nil
 		}
 		if err != nil {
-			return unable("make the special file", err)
+			return fsys.Identity{}, unable("make the special file", err)
 		}
 	}
 	w.counters.SpecialsCreated++
 	w.noteNeed(at, 0)
 	w.reportMade(at, source, "")
-	return nil
+	return fsys.Identity{}, nil
 }
 
 func isSameSpecial(stat, source *fsys.Stat) bool {

@@ -33,7 +33,7 @@ type lateEntry struct {
 	inTheWay fsys.Stat
 }
 
-func (j *syncJob) deferLink(d *directory, name string, source *fsys.Stat) {
+func (j *syncJob) deferLink(at *place, source *fsys.Stat) {
 	j.Meter.ItemsDone.Add(-1) // it is done when its link is
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
@@ -43,7 +43,10 @@ func (j *syncJob) deferLink(d *directory, name string, source *fsys.Stat) {
 		group = &linkGroup{file: file}
 		j.linked[file] = group
 	}
-	group.members = append(group.members, member{d.path, name})
+	group.members = append(group.members, member{at.directory.path, at.name})
+	if at.present && !at.stat.IsDirectory() && at.stat.Links() > 1 {
+		j.claims.add(at.stat.Identity(), group)
+	}
 }
 
 func (j *syncJob) deferEntry(at *place) {
@@ -100,6 +103,7 @@ func (w *worker) chooseLeader(group *linkGroup) int {
 		if err != nil || group.file != source.Identity() {
 			continue
 		}
+		at.group = group
 		if same, err := w.isUpToDate(at, &source); err == nil && same {
 			return index
 		}
@@ -110,7 +114,7 @@ func (w *worker) chooseLeader(group *linkGroup) int {
 // isUpToDate tells whether what has the name at the destination is what the source is, whatever its metadata.
 func (w *worker) isUpToDate(at *place, source *fsys.Stat) (bool, error) {
 	switch {
-	case !at.present || at.stat.Type() != source.Type():
+	case !at.present || at.stat.Type() != source.Type() || w.job.isAnothers(at):
 		return false, nil
 	case source.IsRegular():
 		if w.isNewer(at, source) {
@@ -161,6 +165,7 @@ func (w *worker) tryLinked(group *linkGroup, m member, inTheWay *fsys.Stat) erro
 	if group.file != source.Identity() {
 		return replaced("source")
 	}
+	at.group = group
 	// Such a name is no part of the group: the others are not linked to it.
 	if source.IsRegular() && w.keepsNewer(at, &source) {
 		return nil
@@ -168,7 +173,7 @@ func (w *worker) tryLinked(group *linkGroup, m member, inTheWay *fsys.Stat) erro
 	if group.leader != nil {
 		return w.linkTo(group, at, &source)
 	}
-	there, err := w.makeLeader(at, &source)
+	there, err := w.make(at, &source)
 	if err != nil {
 		return err
 	}
@@ -185,21 +190,6 @@ func (w *worker) tryLinked(group *linkGroup, m member, inTheWay *fsys.Stat) erro
 	}
 	group.leader, group.inode = &m, there
 	return nil
-}
-
-// makeLeader makes the first name; it gives the inode that was there and stays, if one was.
-func (w *worker) makeLeader(at *place, source *fsys.Stat) (fsys.Identity, error) {
-	if source.IsRegular() {
-		return w.syncFile(at, noFile, source)
-	}
-	stays, err := w.isUpToDate(at, source)
-	if err == nil {
-		err = w.make(at, source)
-	}
-	if err != nil || !stays {
-		return fsys.Identity{}, err
-	}
-	return at.stat.Identity(), nil
 }
 
 // linkTo makes a name a hard link to the leader.
@@ -282,7 +272,8 @@ func (w *worker) makeLate(entry *lateEntry) error {
 		return replaced("source")
 	}
 	if !w.job.links(&source) {
-		return w.make(at, &source)
+		_, err := w.make(at, &source)
+		return err
 	}
 	file := source.Identity()
 	group := w.job.linked[file]

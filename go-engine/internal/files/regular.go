@@ -26,23 +26,23 @@ func (w *worker) createRegular(d *directory, entry *item) error {
 		return replaced("source")
 	}
 	w.counters.count(&source)
+	at := &place{directory: d, name: entry.name}
 	if w.job.links(&source) {
-		w.job.deferLink(d, entry.name, &source)
+		w.job.deferLink(at, &source)
 		return nil
 	}
 	if openError != nil {
 		return unableToRead("read the source", openError)
 	}
-	_, err := w.syncFile(&place{directory: d, name: entry.name}, file, &source)
+	_, err := w.syncFile(at, file, &source)
 	return err
 }
 
-// syncFile makes a regular file equal. file is the source if it is open. It gives what the destination's name is
-// afterwards, as far as its inode goes: inode 0 where the file was or would be made anew.
+// syncFile makes a regular file equal. file is the source if it is open. It gives what make does.
 func (w *worker) syncFile(at *place, file origin.File, source *fsys.Stat) (fsys.Identity, error) {
 	w.job.Meter.Begin()
 	defer w.job.Meter.End()
-	if at.isFile() {
+	if at.isFile() && !w.job.isAnothers(at) {
 		same, err := w.hasContent(at, source)
 		if err != nil {
 			return fsys.Identity{}, err
@@ -58,8 +58,7 @@ func (w *worker) syncFile(at *place, file origin.File, source *fsys.Stat) (fsys.
 				w.job.Meter.BytesPassed.Add(source.Size())
 				return there, nil
 			}
-			// Else another name shares the inode and has no part in this: the file is made anew.
-			if at.stat.Links() == 1 || source.Links() > 1 {
+			if w.job.isOwn(at) {
 				w.job.Meter.BytesPassed.Add(source.Size())
 				return there, w.updateMetadata(at, source, &found)
 			}

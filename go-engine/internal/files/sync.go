@@ -41,6 +41,8 @@ type syncJob struct {
 	fatal    error
 	workers  []*worker
 	linked   map[fsys.Identity]*linkGroup
+	claims   claims[*linkGroup]
+	bereft   map[fsys.Identity]bool // inodes of the destination that lost a name
 	extras   []extra
 	late     []lateEntry
 	touched  map[string]touched
@@ -61,6 +63,7 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 		queue:      newQueue[item](parameters.workers()),
 		chunks:     make(chan struct{}, parameters.parallelFiles*parameters.parallelChunks),
 		linked:     map[fsys.Identity]*linkGroup{},
+		claims:     claims[*linkGroup]{},
 		touched:    map[string]touched{},
 		unclones:   map[devices]bool{},
 		partials:   map[string]bool{},

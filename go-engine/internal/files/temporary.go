@@ -43,10 +43,11 @@ type place struct {
 	directory *directory
 	name      string
 	present   bool
-	stat      fsys.Stat // if present
-	target    string    // of a symbolic link that is present
-	partial   *partial  // of a file whose copying is recorded
-	reused    int64     // how much of the file that is replaced was taken over
+	stat      fsys.Stat  // if present
+	target    string     // of a symbolic link that is present
+	partial   *partial   // of a file whose copying is recorded
+	reused    int64      // how much of the file that is replaced was taken over
+	group     *linkGroup // of an entry with several names
 }
 
 // existing gives what has the name now, nil for nothing.
@@ -64,6 +65,7 @@ func (p *place) isFile() bool { return p.present && p.stat.IsRegular() }
 func (w *worker) put(at *place, temporary string) error {
 	destination := at.directory.destination
 	at.directory.written.Store(true)
+	w.job.noteLoss(at.existing())
 	if !at.present {
 		err := destination.Rename(temporary, at.name)
 		if !fsys.IsExist(err) {

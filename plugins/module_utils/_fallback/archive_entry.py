@@ -32,8 +32,8 @@ class Entry:
 
     ``info`` is what lstat will say of it, None for a type that is not known. ``leader`` is the file of a hard link.
     ``listed``: the archive has it at this place of the order. ``implied``: a directory that no entry stands for, but
-    something is in it. ``existing`` and ``old_target``: what has the name now, where something is to be done. ``inode``
-    names a file that is up to date.
+    something is in it. ``existing`` and ``old_target``: what has the name now, where something may be to be done.
+    ``inode`` names a file that is up to date.
     """
 
     __slots__ = (

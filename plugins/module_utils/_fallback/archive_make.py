@@ -83,7 +83,7 @@ class Maker:
                     if "mtime" in after:
                         set_times(directory, name, entry.stat)
                 else:
-                    with tree.held(directory, name, _there(entry)) as target:
+                    with tree.held(directory, name, there(entry)) as target:
                         self._apply(target, entry)
             except OSError as error:
                 raise step("set the metadata", error) from error
@@ -92,7 +92,7 @@ class Maker:
         self._context.change("metadata", kind(entry.stat.st_mode), path, differences.before, differences.after)
 
     def _apply(self, target: tree.Target, entry: Entry) -> None:
-        metadata, differences, existing = self._metadata, entry.differences, _there(entry)
+        metadata, differences, existing = self._metadata, entry.differences, there(entry)
         metadata.apply_difference(target, entry.stat, differences.after)
         current = differences.current
         if differences.after.keys() & {"owner", "group"}:
@@ -305,9 +305,9 @@ class Maker:
                 self._settle(descriptor, entry)
 
 
-def _there(entry: Entry) -> os.stat_result:
+def there(entry: Entry) -> os.stat_result:
     if entry.existing is None:
-        raise AssertionError("only what is there has other metadata")
+        raise AssertionError("only what is there has metadata or other names")
     return entry.existing
 
 

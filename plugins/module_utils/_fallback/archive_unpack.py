@@ -21,10 +21,11 @@ from . import compression, tree, xattrs
 from ._context import Context
 from ._errors import ItemError, JobError, reason
 from .archive_entry import MAKE, METADATA, NOTHING, Entries, Entry, described, skips
-from .archive_make import Maker
+from .archive_make import Maker, there
 from .compression import Corrupt
 from .file_place import FilePlace
 from .flush import Flusher
+from .inodes import Inodes, inode_of
 from .items import Differences, add_xattrs
 from .metadata import Metadata
 from .roots import Destination
@@ -52,6 +53,8 @@ class Unpacking:
             parameters["max_unpacked_size"],
         )
         self._absent: Set[str] = set()
+        # Entries that have an inode with several names.
+        self._shared: List[Entry] = []
         self._last = ""
 
     def run(self) -> None:
@@ -146,6 +149,7 @@ class Unpacking:
                     self._last = member.path
                     tally.items_total += 1
                     member = reader.next()
+                self._separate()
             except OSError as error:
                 raise JobError(
                     "io_error", "unable to read the archive %s: %s" % (text(self._parameters["source"]), reason(error))
@@ -219,9 +223,32 @@ class Unpacking:
             entry.old_target = os.readlink(name, dir_fd=directory)
         if not self._is_same(entry, directory, name, existing, reader):
             entry.todo, entry.existing = MAKE, existing
-        elif entry.leader is None:
-            entry.inode = (existing.st_dev, existing.st_ino)
+            return
+        if entry.type != stat.S_IFDIR and existing.st_nlink > 1:
+            entry.existing = existing
+            self._shared.append(entry)
+        if entry.leader is None:
+            entry.inode = inode_of(existing)
             self._compare_metadata(entry, directory, name, existing)
+
+    def _separate(self) -> None:
+        """Have made anew what cannot be changed in place, since others have names of its inode too, or what has names
+        of an inode that another file with hard links has."""
+        linked = {entry.leader.path for entry in self._entries if entry.leader is not None} if self._shared else set()
+        inodes = Inodes()
+        for entry in self._shared:
+            file = entry.leader or entry
+            if file.path in linked:
+                inodes.claim(entry.existing, file.path)
+        for entry in self._shared:
+            file = entry.leader or entry
+            name = file.path if file.path in linked else None
+            if (
+                file.todo == MAKE
+                or inodes.is_anothers(there(entry), name)
+                or (file is entry and entry.todo == METADATA and not inodes.is_own(there(entry), name))
+            ):
+                entry.todo = MAKE
 
     def _is_same(
         self, entry: Entry, directory: int, name: str, existing: os.stat_result, reader: Optional[TarReader]

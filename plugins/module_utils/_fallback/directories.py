@@ -138,6 +138,7 @@ class Directories:
             raise AssertionError("a real run has opened the destination")
         try:
             if directory.existing is not None:
+                self._session.inodes.note_loss(directory.existing)
                 os.unlink(directory.name, dir_fd=parent.destination)
             os.mkdir(directory.name, 0o700, dir_fd=parent.destination)
             directory.destination = tree.open_directory(parent.destination, directory.name)

@@ -11,6 +11,7 @@ import stat
 from typing import NamedTuple, Optional
 
 from . import tree, xattrs
+from .inodes import Inode
 from .metadata import Attributes
 from .session import Place, Session, step
 from .tree import join, kind, text
@@ -22,10 +23,10 @@ class Item:
     """An entry of the source: what lstat says of it, and of what bears its name at the destination now, if anything.
 
     ``target`` and ``old_target`` are those of symbolic links; ``up_to_date`` is what a comparison of contents found,
-    ``reused`` how much of the file that it replaces was taken over.
+    ``reused`` how much of the file that it replaces was taken over. ``entry`` is set where several names are linked.
     """
 
-    __slots__ = ("existing", "info", "name", "old_target", "place", "reused", "target", "up_to_date")
+    __slots__ = ("entry", "existing", "info", "name", "old_target", "place", "reused", "target", "up_to_date")
 
     def __init__(self, place: Place, name: str, info: os.stat_result, existing: Optional[os.stat_result]) -> None:
         self.place = place
@@ -36,6 +37,7 @@ class Item:
         self.old_target: Optional[str] = None
         self.up_to_date: Optional[bool] = None
         self.reused = 0
+        self.entry: Optional[Inode] = None
 
     @property
     def path(self) -> str:
@@ -129,8 +131,9 @@ def read_old_target(item: Item) -> None:
         item.old_target = os.readlink(item.name, dir_fd=item.destination)
 
 
-def put_in_place(item: Item, temporary: str) -> None:
+def put_in_place(session: Session, item: Item, temporary: str) -> None:
     """Give a finished entry its name. Only an empty directory in its way is removed first."""
+    session.inodes.note_loss(item.existing)
     if item.existing is not None and stat.S_ISDIR(item.existing.st_mode):
         os.rmdir(item.name, dir_fd=item.destination)
     os.rename(temporary, item.name, src_dir_fd=item.destination, dst_dir_fd=item.destination)

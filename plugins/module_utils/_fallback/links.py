@@ -13,9 +13,9 @@ from typing import Dict, Iterable, List, NamedTuple, Optional
 
 from . import tree
 from ._errors import ItemError
+from .inodes import Inode, inode_of
 from .items import Item, put_in_place, read_old_target
 from .origin import SourceDirectory
-from .regular import Inode
 from .session import Place, Session, step
 from .tree import Route, Vanished
 from .walk import Handlers
@@ -66,7 +66,9 @@ class Latecomers:
         """Make the names of each file share one inode, in an order that does not depend on the walk's."""
         groups: Dict[Inode, List[Item]] = {}
         for item in sorted(items, key=by_path):
-            groups.setdefault(_inode(item.info), []).append(item)
+            item.entry = inode_of(item.info)
+            groups.setdefault(item.entry, []).append(item)
+            self._session.inodes.claim(item.existing, item.entry)
         for members in groups.values():
             leader = self._choose_leader(members)
             self.make(leader)
@@ -87,30 +89,23 @@ class Latecomers:
             # Such a name is no part of the group: the others are not linked to it.
             if is_file and self._handlers.files.keeps_newer(self._worker, item):
                 return
-            key = _inode(item.info)
+            key = inode_of(item.info)
             leader = self._leaders.get(key)
             if leader is not None:
                 self._link_to(item, leader)
                 return
-            if is_file:
-                inode = self._handlers.files.synchronize(self._worker, item)
-            else:
-                inode = self._make_other(item)
-                if inode is None and not session.dry_run:
-                    return  # it was left out
+            inode = self._handlers.synchronize(self._worker, item)
+            if inode is None and not session.dry_run:
+                inode = self._made(item)
+                if inode is None:
+                    return
             self._leaders[key] = Leader(item.place.path, item.name, inode)
 
-    def _make_other(self, item: Item) -> Optional[Inode]:
-        """Make the first name of what is no file; give its inode, None where only a real run would know it."""
-        existing = item.existing
-        stays = existing is not None and self._handlers.is_up_to_date(item, existing)
-        self._handlers.synchronize(self._worker, item)
-        if stays and existing is not None:
-            return _inode(existing)
-        if self._session.dry_run:
-            return None
+    @staticmethod
+    def _made(item: Item) -> Optional[Inode]:
+        """The inode that has the name by now, None if the entry was left out."""
         try:
-            return _inode(os.stat(item.name, dir_fd=item.destination, follow_symlinks=False))
+            return inode_of(os.stat(item.name, dir_fd=item.destination, follow_symlinks=False))
         except FileNotFoundError:
             return None
 
@@ -152,7 +147,7 @@ class Latecomers:
         if is_file:
             self._worker.tally.bytes_passed += item.info.st_size
         existing = item.existing
-        if existing is not None and _inode(existing) == leader.inode:
+        if existing is not None and inode_of(existing) == leader.inode:
             counters.files_unchanged += is_file
             return
         if stat.S_ISLNK(item.info.st_mode):
@@ -177,16 +172,12 @@ class Latecomers:
         )
         try:
             made = os.stat(temporary, dir_fd=item.destination, follow_symlinks=False)
-            if leader.inode is not None and _inode(made) != leader.inode:
+            if leader.inode is not None and inode_of(made) != leader.inode:
                 raise tree.replaced("destination")
-            put_in_place(item, temporary)
+            put_in_place(self._session, item, temporary)
         except BaseException:
             tree.discard(item.destination, temporary)
             raise
-
-
-def _inode(info: os.stat_result) -> Inode:
-    return (info.st_dev, info.st_ino)
 
 
 def by_path(item: Item) -> bytes:

@@ -14,13 +14,13 @@ from typing import Iterator, Optional, Sequence, Tuple
 from . import partial, tree, xattrs
 from ._errors import ItemError, JobError
 from .copy import is_sparse
+from .inodes import Inode, inode_of
 from .items import Handler, Item, put_in_place, read_old_target
 from .origin import SourceFile
 from .session import step
 from .tree import text
 from .workers import Worker
 
-Inode = Tuple[int, int]
 # From which size on a file from another host is compared with the one that it replaces, block by block.
 _DELTA_FROM = 4 << 20
 
@@ -29,21 +29,24 @@ class Files(Handler):
     """Makes regular files equal. A new content is complete before it gets its name."""
 
     def synchronize(self, worker: Worker, item: Item) -> Optional[Inode]:
-        """Give the inode that the file has afterwards; None where only a real run would know, or nobody asks."""
+        """Make one file equal; gives what that of Handlers does."""
         self.context.meter.begin()
         try:
-            existing = item.existing
-            if existing is not None and self.has_content(item, existing):
+            existing, inodes = item.existing, self.session.inodes
+            if (
+                existing is not None
+                and not inodes.is_anothers(existing, item.entry)
+                and self.has_content(item, existing)
+            ):
                 differences = self.differences(item, existing)
                 if not differences.after and not differences.before:
                     worker.counters.files_unchanged += 1
                     worker.tally.bytes_passed += item.info.st_size
-                    return (existing.st_dev, existing.st_ino)
-                # Else another name shares the inode and has no part in this: the file is made anew.
-                if existing.st_nlink == 1 or item.info.st_nlink > 1:
+                    return inode_of(existing)
+                if inodes.is_own(existing, item.entry):
                     self.update_metadata(worker, item, existing, differences)
                     worker.tally.bytes_passed += item.info.st_size
-                    return (existing.st_dev, existing.st_ino)
+                    return inode_of(existing)
             return self._copy(worker, item)
         finally:
             self.context.meter.end()
@@ -224,10 +227,10 @@ class Files(Handler):
                 self.session.flusher.file(target)
                 if item.info.st_nlink > 1:
                     made = os.fstat(target)
-                    inode = (made.st_dev, made.st_ino)
+                    inode = inode_of(made)
             finally:
                 os.close(target)
-            put_in_place(item, temporary)
+            put_in_place(self.session, item, temporary)
         except BaseException as error:
             # What is written stays for the next run if it is the job that was stopped, and not the file that failed.
             if unfinished is None:

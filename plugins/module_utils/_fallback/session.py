@@ -18,6 +18,7 @@ from .compare import Checksums
 from .copy import Copier
 from .filters import Filters
 from .flush import Flusher
+from .inodes import Inodes
 from .metadata import Metadata
 from .origin import SourceDirectory
 from .partial import Partials
@@ -53,6 +54,7 @@ class Session:
         self.verify: bool = parameters["verify"]
         self.resume: bool = parameters["resume"]
         self.partials = Partials()
+        self.inodes = Inodes()
         self.fail_vanished = parameters["on_vanished"] == "fail"
         self.delete: bool = parameters["delete"]
         self.max_delete: Optional[int] = parameters["max_delete"]

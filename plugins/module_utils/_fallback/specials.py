@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Optional
 
 from . import _platform, tree, xattrs
+from .inodes import Inode, inode_of
 from .items import Handler, Item, put_in_place, read_old_target
+from .metadata import Attributes
 from .session import step
 from .tree import kind, same_special, text
 from .workers import Worker
@@ -27,12 +30,19 @@ class Symlinks(Handler):
         read_old_target(item)
         return item.old_target == item.target
 
-    def synchronize(self, worker: Worker, item: Item) -> None:
+    def synchronize(self, worker: Worker, item: Item) -> Optional[Inode]:
+        """Make one link equal; gives what that of Handlers does."""
         item.target = item.place.source.read_link(item.name)
         read_old_target(item)
-        if item.existing is not None and item.old_target == item.target:
-            self._update(worker, item, item.existing)
-            return
+        existing, inodes = item.existing, self.session.inodes
+        same = existing is not None and item.old_target == item.target
+        if existing is not None and same and not inodes.is_anothers(existing, item.entry):
+            before, after = self.metadata.compare(item.info, existing)
+            if not after:
+                return inode_of(existing)
+            if inodes.is_own(existing, item.entry):
+                self._update(worker, item, before, after)
+                return inode_of(existing)
         if not self.session.dry_run:
             try:
                 self._make(worker, item)
@@ -41,11 +51,9 @@ class Symlinks(Handler):
         worker.counters.symlinks_created += 1
         self.note_need(worker, item)
         self.report_made(item)
+        return None
 
-    def _update(self, worker: Worker, item: Item, existing: os.stat_result) -> None:
-        before, after = self.metadata.compare(item.info, existing)
-        if not after:
-            return
+    def _update(self, worker: Worker, item: Item, before: Attributes, after: Attributes) -> None:
         if not self.session.dry_run:
             if "owner" in after or "group" in after:
                 user, group = after.get("owner", -1), after.get("group", -1)
@@ -64,7 +72,7 @@ class Symlinks(Handler):
             change_owner(item.destination, temporary, user, group, item.info, new=True)
             if self.metadata.timestamps:
                 set_times(item.destination, temporary, item.info)
-            put_in_place(item, temporary)
+            put_in_place(self.session, item, temporary)
         except BaseException:
             tree.discard(item.destination, temporary)
             raise
@@ -80,16 +88,19 @@ class Specials(Handler):
             return False
         return not self.session.specials or not _platform.HAS_SPECIALS or (found == "device" and not self.metadata.root)
 
-    def synchronize(self, worker: Worker, item: Item) -> None:
+    def synchronize(self, worker: Worker, item: Item) -> Optional[Inode]:
+        """Make one equal; gives what that of Handlers does."""
         if self.impossible(item):
             self._skip(worker, item)
-            return
-        existing = item.existing
-        if existing is not None and same_special(item.info, existing):
+            return None
+        existing, inodes = item.existing, self.session.inodes
+        if existing is not None and same_special(item.info, existing) and not inodes.is_anothers(existing, item.entry):
             differences = self.differences(item, existing)
-            if differences.before or differences.after:
+            if not differences.before and not differences.after:
+                return inode_of(existing)
+            if inodes.is_own(existing, item.entry):
                 self.update_metadata(worker, item, existing, differences)
-            return
+                return inode_of(existing)
         read_old_target(item)
         if not self.session.dry_run:
             temporary = worker.temporary_name()
@@ -99,11 +110,12 @@ class Specials(Handler):
             except PermissionError:
                 # Such as root in a container without the capability.
                 self._skip(worker, item)
-                return
+                return None
             self._finish(item, temporary)
         worker.counters.specials_created += 1
         self.note_need(worker, item)
         self.report_made(item)
+        return None
 
     def _finish(self, item: Item, temporary: str) -> None:
         directory, metadata = item.destination, self.metadata
@@ -121,7 +133,7 @@ class Specials(Handler):
                     metadata.write_xattrs(target, mode, wanted, current, item.path)
                 if metadata.timestamps:
                     os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
-            put_in_place(item, temporary)
+            put_in_place(self.session, item, temporary)
         except BaseException:
             tree.discard(directory, temporary)
             raise

@@ -16,6 +16,7 @@ from . import _platform, tree
 from ._errors import ItemError
 from .deletions import Deletions
 from .directories import Directories, Directory
+from .inodes import Inode
 from .items import Item
 from .regular import Files
 from .session import Session
@@ -33,6 +34,7 @@ class Handlers:
     """One handler for each type of entry that is no directory."""
 
     def __init__(self, session: Session) -> None:
+        self._inodes = session.inodes
         self.files = Files(session)
         self._symlinks = Symlinks(session)
         self.specials = Specials(session)
@@ -45,21 +47,22 @@ class Handlers:
         return _platform.LINKS_ALL and not self.specials.impossible(item)
 
     def is_up_to_date(self, item: Item, existing: os.stat_result) -> bool:
-        """Whether what has the name at the destination is what the source is, whatever its metadata."""
+        """Whether what has the name at the destination is what the source is, whatever its metadata, and may stay."""
+        if self._inodes.is_anothers(existing, item.entry):
+            return False
         if stat.S_ISREG(item.info.st_mode):
             return not self.files.is_newer(item) and self.files.has_content(item, existing)
         if stat.S_ISLNK(item.info.st_mode):
             return self._symlinks.is_same(item, existing)
         return tree.same_special(item.info, existing)
 
-    def synchronize(self, worker: Worker, item: Item) -> None:
+    def synchronize(self, worker: Worker, item: Item) -> Optional[Inode]:
+        """Give the inode that the entry has afterwards; None where only a real run would know, or nobody asks."""
         if stat.S_ISREG(item.info.st_mode):
-            if not self.files.keeps_newer(worker, item):
-                self.files.synchronize(worker, item)
-        elif stat.S_ISLNK(item.info.st_mode):
-            self._symlinks.synchronize(worker, item)
-        else:
-            self.specials.synchronize(worker, item)
+            return None if self.files.keeps_newer(worker, item) else self.files.synchronize(worker, item)
+        if stat.S_ISLNK(item.info.st_mode):
+            return self._symlinks.synchronize(worker, item)
+        return self.specials.synchronize(worker, item)
 
 
 class Listing(NamedTuple):
