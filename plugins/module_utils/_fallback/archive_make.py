@@ -79,7 +79,7 @@ class Maker:
                 if entry.type == stat.S_IFLNK:
                     after = differences.after
                     user, group = after.get("owner", -1), after.get("group", -1)
-                    change_owner(directory, name, user, group, _there(entry))
+                    change_owner(directory, name, user, group, there(entry))
                     if "mtime" in after:
                         set_times(directory, name, entry.stat)
                 else:

@@ -41,7 +41,7 @@ class Symlinks(Handler):
             if not after:
                 return inode_of(existing)
             if inodes.is_own(existing, item.entry):
-                self._update(worker, item, before, after)
+                self._update(worker, item, existing, before, after)
                 return inode_of(existing)
         if not self.session.dry_run:
             try:
@@ -53,7 +53,9 @@ class Symlinks(Handler):
         self.report_made(item)
         return None
 
-    def _update(self, worker: Worker, item: Item, before: Attributes, after: Attributes) -> None:
+    def _update(
+        self, worker: Worker, item: Item, existing: os.stat_result, before: Attributes, after: Attributes
+    ) -> None:
         if not self.session.dry_run:
             if "owner" in after or "group" in after:
                 user, group = after.get("owner", -1), after.get("group", -1)
