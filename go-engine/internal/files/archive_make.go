@@ -11,6 +11,7 @@ import (
 func (u *unpackJob) make(w *worker, d *directory, entry *unpacked, content *content) error {
 	_, name := split(entry.path)
 	at := &place{directory: d, name: name, present: entry.existing != nil, target: entry.oldTarget}
+	_, at.listed = entry.attributes[fsys.AccessACL]
 	if entry.existing != nil {
 		at.stat = *entry.existing
 	}
@@ -21,7 +22,7 @@ func (u *unpackJob) make(w *worker, d *directory, entry *unpacked, content *cont
 	case entry.todo == setMetadata:
 		return w.setMetadata(at, source, entry.found)
 	case source.IsDirectory():
-		return unable("make the directory", u.makeDirectory(at))
+		return unable("make the directory", u.makeDirectory(w, at, entry))
 	case entry.isLink():
 		return unable("make the hard link", u.makeHardLink(w, at, entry))
 	case source.IsRegular():
@@ -37,17 +38,47 @@ func (u *unpackJob) make(w *worker, d *directory, entry *unpacked, content *cont
 	return unable("make the special file", err)
 }
 
-// makeDirectory makes a directory that is closed to others until it is complete.
-func (u *unpackJob) makeDirectory(at *place) error {
+func (u *unpackJob) makeDirectory(w *worker, at *place, entry *unpacked) error {
 	parent := at.directory.destination
 	if at.present {
 		if err := parent.Remove(at.name); err != nil && !fsys.IsNotExist(err) {
 			return err
 		}
 	}
-	err := parent.MakeDirectory(at.name, 0o700)
+	mode, err := u.firstMode(entry)
+	if err != nil {
+		return err
+	}
+	if err := parent.MakeDirectory(at.name, mode); err != nil {
+		return err
+	}
 	failpoint.Hit("file_archive.directory_made")
-	return err
+	if mode == closedMode || u.policy.permissions && !at.directory.inheritsACL {
+		return nil
+	}
+	opened, err := parent.OpenDirectory(at.name)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	return u.settleEmpty(w, opened, at.directory.inheritsACL, entry, mode)
+}
+
+// firstMode gives the mode that a directory is made with. Of one that is only implied none is ever compared.
+func (u *unpackJob) firstMode(entry *unpacked) (uint32, error) {
+	return u.policy.firstMode(&entry.stat, u.policy.permissions && !entry.implied, entry)
+}
+
+// settleEmpty is that of syncJob, for a directory of an archive.
+func (u *unpackJob) settleEmpty(w *worker, opened fsys.Directory, inherits bool, entry *unpacked, mode uint32) error {
+	if !entry.implied {
+		d := &directory{path: entry.path, destination: opened, sourceStat: entry.stat, inheritsACL: inherits}
+		return w.settleEmpty(d, mode)
+	}
+	if inherits {
+		return opened.Handle().Chmod(mode)
+	}
+	return nil
 }
 
 func (u *unpackJob) makeHardLink(w *worker, at *place, entry *unpacked) error {

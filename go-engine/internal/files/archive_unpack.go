@@ -73,7 +73,7 @@ func unpack(ctx context.Context, session *operations.Session, parameters *archiv
 		},
 		ctx:     ctx,
 		touched: map[string]touched{},
-		roots:   &roots{locked: true, ctx: ctx},
+		roots:   &roots{locked: true, ctx: ctx, firstMode: closedMode},
 	}
 	defer context.AfterFunc(ctx, func() { job.stopped.Store(true) })()
 	u := &unpackJob{syncJob: job, archive: parameters, source: source, byPath: map[string]*unpacked{}, absent: map[string]bool{}, cleaned: map[string]bool{}, keep: keptContents()}
@@ -110,7 +110,7 @@ func (u *unpackJob) run() error {
 	}
 	if !u.DryRun {
 		if u.roots.created {
-			if err := u.openDestination(false); err != nil {
+			if err := u.makeRoot(); err != nil {
 				return err
 			}
 		}
@@ -135,6 +135,25 @@ func (u *unpackJob) run() error {
 		return err
 	}
 	return u.PartialFailure()
+}
+
+func (u *unpackJob) makeRoot() (err error) {
+	root := u.byPath[""]
+	if root == nil {
+		return u.openDestination(false)
+	}
+	if u.roots.firstMode, err = u.firstMode(root); err != nil {
+		return err
+	}
+	if err := u.openDestination(false); err != nil {
+		return err
+	}
+	inherited, err := u.roots.destination.Handle().Attributes()
+	if err != nil {
+		return unable("read the extended attributes", err)
+	}
+	_, inherits := inherited[fsys.DefaultACL]
+	return u.settleEmpty(u.worker, u.roots.destination, inherits, root, u.roots.firstMode)
 }
 
 func (u *unpackJob) addFlush() error {

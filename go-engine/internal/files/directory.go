@@ -49,8 +49,11 @@ func (w *worker) openRootDirectory() (*directory, error) {
 		w.reportMadeDirectory(d, nil, "")
 		if d.destination.IsOpen() {
 			inherited, err := d.destination.Handle().Attributes()
+			if err != nil {
+				return nil, unable("read the extended attributes", err)
+			}
 			_, d.inheritsACL = inherited[fsys.DefaultACL]
-			return d, unable("read the extended attributes", err)
+			return d, w.settleEmpty(d, job.roots.firstMode)
 		}
 		return d, nil
 	}
@@ -202,7 +205,7 @@ func (w *worker) compareDirectory(d *directory, current fsys.Attributes) error {
 	return nil
 }
 
-// makeDirectory makes the destination's directory, closed to others until it is complete.
+// makeDirectory makes the destination's directory.
 func (w *worker) makeDirectory(d, parent *directory, entry *item) error {
 	d.fresh = true
 	d.inheritsACL = parent.inheritsACL
@@ -228,13 +231,17 @@ func (w *worker) makeDirectory(d, parent *directory, entry *item) error {
 
 func (w *worker) makeInPlace(d, parent *directory, name string, existing *fsys.Stat) (err error) {
 	parent.written.Store(true)
+	mode, err := w.job.policy.firstMode(&d.sourceStat, w.job.policy.permissions, d.source)
+	if err != nil {
+		return err
+	}
 	if existing != nil {
 		w.job.noteLoss(existing)
 		if err := parent.destination.Remove(name); err != nil {
 			return unable("make the directory", err)
 		}
 	}
-	if err := parent.destination.MakeDirectory(name, 0o700); err != nil {
+	if err := parent.destination.MakeDirectory(name, mode); err != nil {
 		if fsys.IsExist(err) {
 			if clash := w.taken(parent.destination, name); clash != nil {
 				return clash
@@ -246,7 +253,7 @@ func (w *worker) makeInPlace(d, parent *directory, name string, existing *fsys.S
 	if d.destination, err = parent.destination.OpenDirectory(name); err != nil {
 		return unable("make the directory", err)
 	}
-	return nil
+	return w.settleEmpty(d, mode)
 }
 
 func (w *worker) reportMadeDirectory(d *directory, existing *fsys.Stat, oldTarget string) {
@@ -289,16 +296,8 @@ func (w *worker) finishMade(d *directory) error {
 		return nil
 	}
 	policy, handle := w.job.policy, d.destination.Handle()
-	var created fsys.Stat
-	if err := d.destination.Stat(&created); err != nil {
-		return unable("set the metadata", err)
-	}
-	needed := difference{}
-	needed.owner, needed.group = policy.newOwner(&d.sourceStat, created.User(), created.Group())
-	if needed.owner >= 0 || needed.group >= 0 {
-		if err := handle.Chown(needed.owner, needed.group); err != nil {
-			return unable("set the owner", err)
-		}
+	if err := w.giveOwner(d); err != nil {
+		return err
 	}
 	mode := policy.mode(&d.sourceStat, nil)
 	if err := handle.Chmod(mode); err != nil {

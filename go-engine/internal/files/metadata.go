@@ -40,6 +40,12 @@ type attributed interface {
 	Attributes() (fsys.Attributes, error)
 }
 
+// noAttributes are those of an entry that has none.
+type noAttributes struct{}
+
+// Attributes implements attributed.
+func (noAttributes) Attributes() (fsys.Attributes, error) { return nil, nil }
+
 // updateMetadata puts right what differs.
 func (w *worker) updateMetadata(at *place, source *fsys.Stat, found *difference) error {
 	if !w.job.DryRun {

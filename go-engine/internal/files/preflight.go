@@ -21,6 +21,7 @@ type roots struct {
 	source      origin.Directory
 	destination fsys.Directory
 	created     bool
+	firstMode   uint32 // of a destination that is made
 	lock        fsys.Lock
 	locked      bool
 	ctx         context.Context
@@ -39,9 +40,17 @@ func (r *roots) close() {
 
 // openRoots checks the two paths before anything is touched, makes the destination, and locks it. The source is open
 // already; onOneHost says that its path means the same on this host.
-func openRoots(ctx context.Context, parameters *syncParameters, source origin.Directory, onOneHost, dryRun bool) (*roots, error) {
+func (j *syncJob) openRoots(source origin.Directory, onOneHost bool) (*roots, error) {
+	parameters := j.parameters
 	opened := &roots{
-		source: source, locked: true, ctx: ctx, patience: parameters.far.lockTimeout, onOneHost: onOneHost,
+		source: source, locked: true, ctx: j.ctx, patience: parameters.far.lockTimeout, onOneHost: onOneHost,
+	}
+	err := source.Stat(&opened.sourceStat)
+	if err == nil {
+		opened.firstMode, err = j.policy.firstMode(&opened.sourceStat, j.policy.permissions, source)
+	}
+	if err != nil {
+		return nil, err
 	}
 	refuse := func(existing string) error {
 		if !onOneHost {
@@ -49,11 +58,8 @@ func openRoots(ctx context.Context, parameters *syncParameters, source origin.Di
 		}
 		return refuseOverlap(parameters, existing)
 	}
-	if err := opened.openDestination(parameters.destination, dryRun, refuse); err != nil {
+	if err := opened.openDestination(parameters.destination, j.DryRun, refuse); err != nil {
 		opened.close()
-		return nil, err
-	}
-	if err := source.Stat(&opened.sourceStat); err != nil {
 		return nil, err
 	}
 	if !opened.destination.IsOpen() {
@@ -81,7 +87,7 @@ func (r *roots) openDestination(path string, dryRun bool, refuse func(existing s
 		if dryRun {
 			return nil
 		}
-		if err := makeRoot(path); fsys.IsNoRoom(err) {
+		if err := makeRoot(path, r.firstMode); fsys.IsNoRoom(err) {
 			above, _ := fsys.OpenRoot(existing)
 			defer above.Close()
 			return noRoomIn(above, "", err)
@@ -199,13 +205,13 @@ func hasAncestor(path string, info fs.FileInfo) (bool, error) {
 	}
 }
 
-// makeRoot makes the missing parents and the destination, which stays closed to others until it is complete.
-func makeRoot(path string) error {
+// makeRoot makes the missing parents and the destination.
+func makeRoot(path string, mode uint32) error {
 	defer fsys.SetUmask(fsys.SetUmask(0))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return os.Mkdir(path, 0o700)
+	return os.Mkdir(path, fs.FileMode(mode))
 }
 
 func unwritable(path, existing string) error {

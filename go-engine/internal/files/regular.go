@@ -298,7 +298,7 @@ func (w *worker) createTemporary(at *place, source *fsys.Stat) (to fsys.File, te
 	mode := uint32(0o600)
 	if given != nil {
 		if user, group := w.job.policy.newOwner(source, given.User(), given.Group()); user < 0 && group < 0 {
-			mode = w.directMode(d, given, w.job.policy.mode(source, at.existing()))
+			mode = w.directMode(at, given, w.job.policy.mode(source, at.existing()))
 		}
 	}
 	d.written.Store(true)
@@ -324,9 +324,10 @@ func (w *worker) createTemporary(at *place, source *fsys.Stat) (to fsys.File, te
 }
 
 // directMode gives the mode to create a file with: the wanted one, unless the file system or an inherited access
-// control list gives others than asked for.
-func (w *worker) directMode(d *directory, given *fsys.Stat, wanted uint32) uint32 {
-	if d.inheritsACL || given.Permissions() != 0o600 || wanted&^0o777 != 0 {
+// control list gives others than asked for, or its own list may allow less, and its directory may be open already.
+func (w *worker) directMode(at *place, given *fsys.Stat, wanted uint32) uint32 {
+	listed := at.listed || w.job.policy.xattrs && !w.job.policy.permissions
+	if listed || at.directory.inheritsACL || given.Permissions() != 0o600 || wanted&^0o777 != 0 {
 		return 0o600
 	}
 	return wanted

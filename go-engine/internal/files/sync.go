@@ -79,13 +79,13 @@ func synchronize(ctx context.Context, session *operations.Session, parameters *s
 	defer source.close()
 	defer context.AfterFunc(ctx, source.leave)() // what waits for the other host waits no longer
 	job.explain = source.explain
-	roots, err := openRoots(ctx, parameters, source.root, source.isSeenFromHere, session.DryRun)
+	job.policy = newPolicy(session, parameters.preserve)
+	roots, err := job.openRoots(source.root, source.isSeenFromHere)
 	if err != nil {
 		return job.statistics(), err
 	}
 	defer roots.close()
 	job.roots = roots
-	job.policy = newPolicy(session, parameters.preserve)
 	job.flusher = newFlusher(parameters, session.DryRun)
 	defer job.flusher.close()
 	if err := job.flusher.add(roots.destination, &roots.destinationStat); err != nil {

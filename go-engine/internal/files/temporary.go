@@ -48,6 +48,7 @@ type place struct {
 	partial   *partial   // of a file whose copying is recorded
 	reused    int64      // how much of the file that is replaced was taken over
 	group     *linkGroup // of an entry with several names
+	listed    bool       // an access control list says who may use it
 }
 
 // existing gives what has the name now, nil for nothing.

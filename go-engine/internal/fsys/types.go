@@ -50,6 +50,9 @@ func (t Time) Append(to []byte) []byte {
 	return total.Add(total, big.NewInt(t.Nanoseconds)).Append(to, 10)
 }
 
+// AccessACL is the attribute that says who else may use an entry than its mode does.
+const AccessACL = "system.posix_acl_access"
+
 // DefaultACL is the attribute of a directory that new entries in it inherit.
 const DefaultACL = "system.posix_acl_default"
 

@@ -12,11 +12,9 @@ import (
 	"migration.assistant/engine/internal/fsys"
 )
 
-const accessACL = "system.posix_acl_access"
-
 // Access control lists are extended attributes to Linux, and text in archives, as GNU tar and star write it.
 var accessLists = map[string]string{
-	accessACL:                  "SCHILY.acl.access",
+	fsys.AccessACL:             "SCHILY.acl.access",
 	"system.posix_acl_default": "SCHILY.acl.default",
 }
 
@@ -162,7 +160,7 @@ func AttributesOf(records map[string]string) (fsys.Attributes, error) {
 // AccessPermissions gives the mode of an entry that has an access control list among its attributes. On Linux the list
 // says it, with its mask for the group; bsdtar writes the group's own bits.
 func AccessPermissions(attributes fsys.Attributes, mode uint32) uint32 {
-	value := []byte(attributes[accessACL])
+	value := []byte(attributes[fsys.AccessACL])
 	if len(value) <= plainSize {
 		return mode
 	}

@@ -141,8 +141,12 @@ class Maker:
         if entry.type == stat.S_IFDIR:
             if entry.existing is not None:
                 os.unlink(name, dir_fd=directory)
-            # Closed to others until all in it is done.
-            os.mkdir(name, 0o700, dir_fd=directory)
+            os.mkdir(name, self.first_mode(entry), dir_fd=directory)
+            made = tree.open_directory(directory, name)
+            try:
+                self.settle_empty(made, entry)
+            finally:
+                os.close(made)
             return True
         temporary = self._worker.temporary_name()
         try:
@@ -163,6 +167,19 @@ class Maker:
             tree.discard(directory, temporary)
             raise
         return True
+
+    def first_mode(self, entry: Entry) -> int:
+        """The mode that a directory is made with. Of one that is only implied none is ever compared."""
+        metadata = self._metadata
+        return metadata.first_mode(entry.stat, metadata.permissions and not entry.implied, entry.xattrs)
+
+    def settle_empty(self, directory: int, entry: Entry) -> None:
+        """As that of Metadata."""
+        mode = self.first_mode(entry)
+        if entry.implied:
+            os.fchmod(directory, mode)
+        else:
+            self._metadata.settle_empty(directory, entry.stat, mode, entry.path or ".")
 
     def _link(self, directory: int, temporary: str, leader: Entry) -> None:
         above, _slash, name = leader.path.rpartition("/")

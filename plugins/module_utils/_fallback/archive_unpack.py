@@ -78,7 +78,7 @@ class Unpacking:
             if context.dry_run:
                 self._carry_out(Maker(context, self._worker, self._metadata, None, self._parameters), None)
                 return
-            root = destination.create()
+            root = self._make_root(destination)
             flusher = Flusher(1 << 62 if self._parameters["fsync"] else 0)
             flusher.add(root, os.fstat(root))
             try:
@@ -87,6 +87,15 @@ class Unpacking:
                 flusher.close()
         finally:
             context.statistics = self._statistics()
+
+    def _make_root(self, destination: Destination) -> int:
+        entry, made = self._known.by_path.get(""), destination.descriptor is None
+        if entry is None or not made:
+            return destination.create()
+        maker = Maker(self._context, self._worker, self._metadata, None, self._parameters)
+        root = destination.create(maker.first_mode(entry))
+        maker.settle_empty(root, entry)
+        return root
 
     def _write(self, archive: int, form: compression.Format, root: int, flusher: Flusher) -> None:
         self._metadata.probe_destination(root)

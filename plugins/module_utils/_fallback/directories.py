@@ -136,14 +136,36 @@ class Directories:
             return
         if parent.destination is None:
             raise AssertionError("a real run has opened the destination")
+        mode = self.first_mode(directory)
         try:
             if directory.existing is not None:
                 self._session.inodes.note_loss(directory.existing)
                 os.unlink(directory.name, dir_fd=parent.destination)
-            os.mkdir(directory.name, 0o700, dir_fd=parent.destination)
+            os.mkdir(directory.name, mode, dir_fd=parent.destination)
             directory.destination = tree.open_directory(parent.destination, directory.name)
+            self.settle_empty(directory, mode)
         except OSError as error:
             raise step("make the directory", error) from error
+
+    def first_mode(self, directory: Directory) -> int:
+        """The mode of a new directory until it is complete."""
+        metadata, found = self._metadata, {}
+        if metadata.xattrs and not metadata.permissions:
+            found = directory.opened_source.xattrs(metadata.root)
+        return metadata.first_mode(directory.info, metadata.permissions, found)
+
+    def settle_root(self, root: Directory) -> None:
+        """See to a destination that was made before the walk."""
+        if root.destination is None:
+            return
+        if self._metadata.xattrs:
+            root.inherits_acl = DEFAULT_ACL in xattrs.read_open(root.destination, self._metadata.root)
+        self.settle_empty(root, self.first_mode(root))
+
+    def settle_empty(self, directory: Directory, mode: int) -> None:
+        if directory.destination is not None:
+            self._metadata.settle_empty(directory.destination, directory.info, mode, directory.path or ".")
+            directory.inherits_acl = directory.inherits_acl and self._metadata.permissions
 
     def report_made(self, worker: Worker, directory: Directory) -> None:
         worker.counters.directories_created += 1

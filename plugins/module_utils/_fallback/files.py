@@ -18,7 +18,7 @@ from .adjust import Adjusting
 from .census import Census
 from .compare import Checksums
 from .deletions import Deletions
-from .directories import Directory
+from .directories import Directories, Directory
 from .far import login, pool
 from .far.proxy import FIELD as SOCKET
 from .far.push import push
@@ -184,11 +184,17 @@ def _synchronize(context: Context, opening: ContextManager[Tuple[SourceDirectory
         with opening as opened, _checksums(context) as checksums:
             source, is_seen_from_here = opened
             session.checksums = checksums
-            with Roots(context, source, is_seen_from_here) as roots:
+            with Roots(context, source, is_seen_from_here, lambda: _first_mode(session, source)) as roots:
                 _Synchronization(session, roots).run()
     finally:
         session.flusher.close()
         context.statistics = session.statistics(earlier)
+
+
+def _first_mode(session: Session, source: SourceDirectory) -> int:
+    root = Directory(None, "", source.info(), None)
+    root.source = source
+    return Directories(session).first_mode(root)
 
 
 class _Synchronization:

@@ -18,6 +18,9 @@ from ._context import Context
 from .tree import Target, kind, text
 from .xattrs import Xattrs
 
+# The mode of a directory that nobody else enters.
+CLOSED = 0o700
+
 Attributes = Dict[str, Any]
 Difference = Tuple[Attributes, Attributes]
 
@@ -120,6 +123,30 @@ class Metadata:
         if existing is not None and stat.S_IFMT(existing.st_mode) == stat.S_IFMT(info.st_mode):
             return stat.S_IMODE(existing.st_mode)
         return stat.S_IMODE(info.st_mode) & 0o777 & ~self.umask
+
+    def first_mode(self, info: os.stat_result, kept: bool, found: Xattrs) -> int:
+        """Permission bits of a new directory until it is complete.
+
+        It is closed to others if a rerun would put right what a killed run leaves: where modes are ``kept``, and where
+        an access control list among the source's attributes, ``found``, makes them. Else it has its final mode from
+        the beginning; whatever is in it is protected itself.
+        """
+        if kept or (self.xattrs and xattrs.ACCESS_ACL in found):
+            return CLOSED
+        # Without his own bits this user could not write in it.
+        return self.mode(info, None) | (0 if self.root else CLOSED)
+
+    def settle_empty(self, directory: int, info: os.stat_result, mode: int, path: str) -> None:
+        """Give a new directory in which nothing is yet what it needs if others may enter it from the beginning: its
+        owner, and no access by a list that it inherited and does not keep."""
+        if self.permissions:
+            return
+        user, group = self.new_owner(info)
+        if user != -1 or group != -1:
+            os.fchown(directory, user, group)
+        if self.xattrs:
+            self.write_xattrs(directory, mode, {}, xattrs.read_open(directory, self.root), path)
+        os.fchmod(directory, mode)
 
     def new_owner(self, info: os.stat_result) -> Tuple[int, int]:
         """User and group to give to a new entry, -1 for what creation gave it."""

@@ -10,11 +10,12 @@ import errno
 import os
 import stat
 import time
-from typing import List, Optional, Set, Tuple
+from typing import Callable, List, Optional, Set, Tuple
 
 from . import tree
 from ._context import Context
 from ._errors import JobError, reason
+from .metadata import CLOSED
 from .origin import SourceDirectory
 from .room import no_room
 from .tree import text
@@ -27,11 +28,14 @@ class Roots:
     its path means the same on this host unless ``is_seen_from_here`` is false.
 
     ``existing`` is the destination as it was before the job, None if it was absent; ``destination`` is None only in a
-    dry run that finds none. Use it as a context manager.
+    dry run that finds none. ``first_mode`` gives the mode of a new one. Use it as a context manager.
     """
 
-    def __init__(self, context: Context, source: SourceDirectory, is_seen_from_here: bool = True) -> None:
+    def __init__(
+        self, context: Context, source: SourceDirectory, is_seen_from_here: bool, first_mode: Callable[[], int]
+    ) -> None:
         self._context = context
+        self._first_mode = first_mode
         self._is_seen_from_here = is_seen_from_here
         self.source = source
         self.destination: Optional[int] = None
@@ -48,7 +52,7 @@ class Roots:
             if self.existing is not None:
                 self.destination = _open(path)
             elif not context.dry_run:
-                self.destination = _create(path)
+                self.destination = _create(path, self._first_mode())
             if self.destination is not None and not context.dry_run:
                 _lock(context, self.destination, path, context.parameters["far"]["lock_timeout"])
         except BaseException:
@@ -86,10 +90,10 @@ class Destination:
                 raise
         return self
 
-    def create(self) -> int:
+    def create(self, mode: int = CLOSED) -> int:
         """Make the directory, if it is missing; its descriptor."""
         if self.descriptor is None:
-            self.descriptor = _create(self._path)
+            self.descriptor = _create(self._path, mode)
             self._lock()
         return self.descriptor
 
@@ -205,18 +209,18 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _create(path: str) -> int:
-    """Make the destination, closed to others until it is complete, and its missing parents."""
+def _create(path: str, mode: int) -> int:
+    """Make the destination and its missing parents."""
     missing: List[str] = []
     parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         missing.append(parent)
         parent = os.path.dirname(parent)
+    umask = os.umask(0)
     try:
         for directory in reversed(missing):
-            os.mkdir(directory)
-            os.chmod(directory, 0o755)
-        os.mkdir(path, 0o700)
+            os.mkdir(directory, 0o755)
+        os.mkdir(path, mode)
         return _open(path)
     except OSError as error:
         if tree.is_full(error):
@@ -226,6 +230,8 @@ def _create(path: str) -> int:
             finally:
                 os.close(above)
         raise _error("destination_unwritable", "unable to create the destination %s: " + reason(error), path) from error
+    finally:
+        os.umask(umask)
 
 
 def _error(code: str, message: str, path: str) -> JobError:

@@ -97,6 +97,7 @@ class Walk:
             self._directories.compare(root)
             if root.created:
                 self._directories.report_made(worker, root)
+                self._directories.settle_root(root)
             self._pool.add(functools.partial(self._fill, directory=root))
             self._pool.run()
         finally:
