@@ -158,7 +158,11 @@ options:
         type: bool
         default: true
       timestamps:
-        description: Modification times, in nanoseconds.
+        description:
+          - Modification times, in nanoseconds.
+          - >-
+            Where the file system of the destination keeps longer steps, such as the seconds of ext3 or the two seconds
+            of vfat, times are compared as it holds them, and a notice says so.
         type: bool
         default: true
       owner:

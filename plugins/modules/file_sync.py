@@ -367,6 +367,9 @@ options:
             Without them nothing but the contents tells whether a file is up to date, so that V(false) means
             O(compare=checksum): every run reads all files on both sides whose sizes are the same, but for what
             O(checksum_cache) remembers.
+          - >-
+            Where the file system of the destination keeps longer steps, such as the seconds of ext3 or the two seconds
+            of vfat, times are compared as it holds them, and a notice says so.
         type: bool
         default: true
       owner:

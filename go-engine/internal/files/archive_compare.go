@@ -154,7 +154,7 @@ func (u *unpackJob) isSame(at *place, entry *unpacked, reader *archiveReader) (b
 	case u.archive.checksum:
 		return u.sameContent(at, reader)
 	}
-	return source.Modified() == at.stat.Modified(), nil
+	return u.policy.sameTime(source, &at.stat), nil
 }
 
 func (u *unpackJob) sameContent(at *place, reader *archiveReader) (bool, error) {

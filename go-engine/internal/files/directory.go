@@ -307,8 +307,8 @@ func (w *worker) finishMade(d *directory) error {
 		return err
 	}
 	if policy.timestamps {
-		if err := handle.SetModified(d.sourceStat.Modified()); err != nil {
-			return unable("set the times", err)
+		if err := policy.setModified(handle, &d.sourceStat); err != nil {
+			return err
 		}
 	}
 	failpoint.Hit("file_sync.directory_finished")
@@ -343,8 +343,8 @@ func (w *worker) settleExisting(d *directory) error {
 		}
 	}
 	if policy.timestamps && !d.difference.modified && d.written.Load() {
-		if err := handle.SetModified(d.sourceStat.Modified()); err != nil {
-			return unable("set the times", err)
+		if err := policy.setModified(handle, &d.sourceStat); err != nil {
+			return err
 		}
 	}
 	failpoint.Hit("file_sync.directory_finished")

@@ -123,8 +123,8 @@ func (w *worker) settle(at *place, source, made *fsys.Stat, handle fsys.Handle, 
 		return err
 	}
 	if policy.timestamps {
-		if err := handle.SetModified(source.Modified()); err != nil {
-			return unable("set the times", err)
+		if err := policy.setModified(handle, source); err != nil {
+			return err
 		}
 	}
 	failpoint.Hit("file_sync.metadata_set")

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"migration.assistant/engine/internal/fsys"
 	"migration.assistant/engine/internal/operations"
@@ -26,7 +28,9 @@ type policy struct {
 	keeps   bool // SELinux contexts, which this host has
 	mutex   sync.Mutex
 	warned  map[string]bool
-	known   map[string]bool // whether the host's SELinux policy knows a context
+	known   map[string]bool          // whether the host's SELinux policy knows a context
+	grains  map[uint64]time.Duration // by device: the step in which its file system keeps times
+	tried   atomic.Bool              // a time was read back
 }
 
 // ownUmask gives the process's own umask. Modes are given exactly from its first call on.
@@ -41,6 +45,7 @@ func newPolicy(session *operations.Session, wanted preserve) *policy {
 		groups:   map[uint32]bool{uint32(os.Getegid()): true},
 		warned:   map[string]bool{},
 		known:    map[string]bool{},
+		grains:   map[uint64]time.Duration{},
 		keeps:    wanted.labels && fsys.KeepsLabels(),
 		umask:    ownUmask(),
 	}
@@ -159,7 +164,7 @@ func (d *difference) empty() bool { return d.after.Empty() && d.before.Empty() }
 // compare finds the differences of two entries of the same type, without extended attributes.
 func (p *policy) compare(source, existing *fsys.Stat) difference {
 	found := difference{owner: -1, group: -1}
-	if p.timestamps && source.Modified() != existing.Modified() {
+	if p.timestamps && !p.sameTime(source, existing) {
 		found.modified = true
 		found.before.Raw("mtime", existing.Modified().Append(nil))
 		found.after.Raw("mtime", source.Modified().Append(nil))
@@ -249,7 +254,7 @@ func (p *policy) apply(handle fsys.Handle, found *difference, source, existing *
 		return err
 	}
 	if found.modified {
-		return unable("set the times", handle.SetModified(source.Modified()))
+		return p.setModified(handle, source)
 	}
 	return nil
 }
@@ -372,7 +377,7 @@ func (p *policy) describeReplacement(source, existing *fsys.Stat, target, oldTar
 	if source.IsSymlink() && !sameTarget {
 		after.Text("target", target)
 	}
-	if p.timestamps && source.Modified() != existing.Modified() {
+	if p.timestamps && !p.sameTime(source, existing) {
 		before.Raw("mtime", existing.Modified().Append(nil))
 		after.Raw("mtime", source.Modified().Append(nil))
 	}

@@ -88,7 +88,7 @@ func (w *worker) hasContent(at *place, source *fsys.Stat) (bool, error) {
 		return false, nil
 	}
 	if !w.job.parameters.checksum {
-		return source.Modified() == at.stat.Modified(), nil
+		return w.job.policy.sameTime(source, &at.stat), nil
 	}
 	from := noFile
 	if at.directory.source.Tree() == nil {
@@ -241,6 +241,9 @@ func (w *worker) copyOpened(at *place, from origin.File, source *fsys.Stat) erro
 	if err == nil {
 		err = w.settle(at, source, made, to.Handle(), from)
 	}
+	if err == nil && at.torn {
+		err = w.job.policy.backdate(to.Handle(), source, &w.now)
+	}
 	if err == nil {
 		err = w.job.flusher.file(to)
 	}
@@ -362,10 +365,7 @@ func (w *worker) fill(at *place, to fsys.File, from origin.File, source *fsys.St
 		return err
 	}
 	if !unchanged(source, now) {
-		// The copy gets the time of before, so that the next run copies the file again.
-		if err := to.Handle().SetModified(source.Modified()); err != nil {
-			return unable("set the times", err)
-		}
+		at.torn = true
 		w.job.Warning("source_changed", "the file changed twice while it was copied", display(at.directory.join(at.name)))
 	}
 	return nil

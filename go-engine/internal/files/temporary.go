@@ -49,6 +49,7 @@ type place struct {
 	reused    int64      // how much of the file that is replaced was taken over
 	group     *linkGroup // of an entry with several names
 	listed    bool       // an access control list says who may use it
+	torn      bool       // the source went on changing while it was copied
 }
 
 // existing gives what has the name now, nil for nothing.

@@ -90,14 +90,26 @@ def syncfs() -> Optional[Callable[[int], None]]:
 
 def file_system(descriptor: int) -> str:
     """The type of the file system that an open file is in, such as ``ext4``; empty where that is not known."""
-    number = None
     try:
         with open("/proc/self/fdinfo/%d" % descriptor, encoding="ascii") as lines:
             number = next((line.split()[1] for line in lines if line.startswith("mnt_id:")), None)
+    except OSError:
+        return ""
+    return _mounted(0, number)
+
+
+def file_system_of(device: int) -> str:
+    """The type of the file system that is this device, such as ``ext4``; empty where that is not known."""
+    return _mounted(2, "%d:%d" % (os.major(device), os.minor(device)))
+
+
+def _mounted(column: int, wanted: Optional[str]) -> str:
+    """The type of the first file system in the table of mounts that has this in the column."""
+    try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
                 fields = line.split(" ")
-                if fields[0] == number:
+                if fields[column] == wanted:
                     return fields[fields.index("-") + 1]
     except (OSError, ValueError, IndexError):
         pass

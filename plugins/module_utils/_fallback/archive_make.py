@@ -101,7 +101,7 @@ class Maker:
         mode = metadata.mode(entry.stat, existing)
         metadata.write_xattrs(target, mode, differences.wanted, current, entry.path or ".")
         if metadata.timestamps and "mtime" in differences.after:
-            os.utime(target, ns=(existing.st_atime_ns, entry.stat.st_mtime_ns))
+            metadata.set_time(target, entry.stat, existing.st_atime_ns)
 
     def _make_anew(self, entry: Entry, reader: Optional[TarReader]) -> None:
         counters, info = self._worker.counters, entry.stat
@@ -231,7 +231,7 @@ class Maker:
             wanted = metadata.wanted_xattrs(entry.xattrs, entry.path) if entry.xattrs else {}
             metadata.write_xattrs(target, mode, wanted, xattrs.read_open(target, metadata.root), entry.path)
         if metadata.timestamps:
-            os.utime(target, ns=(info.st_mtime_ns, info.st_mtime_ns))
+            metadata.set_time(target, info, info.st_mtime_ns)
 
     def _root(self) -> int:
         if self.root is None:

@@ -280,7 +280,7 @@ class Unpacking:
             return False
         if self._parameters["by_content"] and reader is not None:
             return _same_content(directory, name, existing, reader)
-        return info.st_mtime_ns == existing.st_mtime_ns
+        return self._metadata.same_time(info, existing)
 
     def _compare_metadata(self, entry: Entry, directory: int, name: str, existing: os.stat_result) -> None:
         before, after = self._metadata.compare(entry.stat, existing)

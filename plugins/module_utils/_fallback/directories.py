@@ -264,6 +264,6 @@ class Directories:
             os.fchmod(destination, mode)
         refused = metadata.write_xattrs(destination, mode, directory.wanted_xattrs, current, directory.path or ".")
         # Whatever was written in it has moved its time.
-        if metadata.timestamps and now.st_mtime_ns != info.st_mtime_ns:
-            os.utime(destination, ns=(now.st_atime_ns, info.st_mtime_ns))
+        if metadata.timestamps and not metadata.same_time(info, now):
+            metadata.set_time(destination, info, now.st_atime_ns)
         return refused

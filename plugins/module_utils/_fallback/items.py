@@ -23,10 +23,11 @@ class Item:
     """An entry of the source: what lstat says of it, and of what bears its name at the destination now, if anything.
 
     ``target`` and ``old_target`` are those of symbolic links; ``up_to_date`` is what a comparison of contents found,
-    ``reused`` how much of the file that it replaces was taken over. ``entry`` is set where several names are linked.
+    ``reused`` how much of the file that it replaces was taken over, ``torn`` whether the source went on changing
+    meanwhile. ``entry`` is set where several names are linked.
     """
 
-    __slots__ = ("entry", "existing", "info", "name", "old_target", "place", "reused", "target", "up_to_date")
+    __slots__ = ("entry", "existing", "info", "name", "old_target", "place", "reused", "target", "torn", "up_to_date")
 
     def __init__(self, place: Place, name: str, info: os.stat_result, existing: Optional[os.stat_result]) -> None:
         self.place = place
@@ -38,6 +39,7 @@ class Item:
         self.up_to_date: Optional[bool] = None
         self.reused = 0
         self.entry: Optional[Inode] = None
+        self.torn = False
 
     @property
     def path(self) -> str:
@@ -91,7 +93,7 @@ class Handler:
                     mode = metadata.mode(item.info, existing)
                     refused = metadata.write_xattrs(target, mode, differences.wanted, differences.current, item.path)
                     if metadata.timestamps:
-                        os.utime(target, ns=(existing.st_atime_ns, item.info.st_mtime_ns))
+                        metadata.set_time(target, item.info, existing.st_atime_ns)
             except OSError as error:
                 raise step("set the metadata", error) from error
         if not refused or set(differences.after) != {"xattrs"}:

@@ -13,7 +13,7 @@ import stat
 import threading
 from typing import Any, Dict, Optional, Tuple
 
-from . import _platform, xattrs
+from . import _platform, times, xattrs
 from ._context import Context
 from .tree import Target, kind, text
 from .xattrs import Xattrs
@@ -50,6 +50,9 @@ class Metadata:
         self._known_labels: Dict[bytes, bool] = {}
         self._probe: Optional[Target] = None
         self._kept: Dict[str, bool] = {}
+        # By device: the step in which its file system keeps times; and whether a time was read back.
+        self._grains: Dict[int, int] = {}
+        self._tried = False
         if preserve["xattrs"] and not self.xattrs:
             self.warn_once("xattrs_not_preserved", "extended attributes cannot be read on this platform")
 
@@ -68,7 +71,7 @@ class Metadata:
         """What differs between two entries of the same type, before and after; both empty when nothing does."""
         before: Attributes = {}
         after: Attributes = {}
-        if self.timestamps and info.st_mtime_ns != existing.st_mtime_ns:
+        if self.timestamps and not self.same_time(info, existing):
             before["mtime"], after["mtime"] = existing.st_mtime_ns, info.st_mtime_ns
         if self.permissions and info.st_mode != existing.st_mode and not stat.S_ISLNK(info.st_mode):
             before["mode"], after["mode"] = octal(existing.st_mode), octal(info.st_mode)
@@ -89,6 +92,8 @@ class Metadata:
         if info.st_gid != existing.st_gid and self._keeps_group(info):
             before["group"], after["group"] = existing.st_gid, info.st_gid
         alike = [name for name in before if name in after and before[name] == after[name]]
+        if self.timestamps and "mtime" not in alike and self.same_time(info, existing):
+            alike.append("mtime")
         for name in alike:
             del before[name], after[name]
         return before, after
@@ -173,6 +178,37 @@ class Metadata:
         # A change of owner clears the set-user-ID bits, so the mode is set again.
         if "mode" in after or (after.keys() & {"owner", "group"} and self.permissions):
             os.chmod(target, stat.S_IMODE(info.st_mode))
+
+    def same_time(self, info: os.stat_result, existing: os.stat_result) -> bool:
+        """Whether an entry of the destination has the source's time of modification, as far as its file system can hold
+        that. Where it cannot hold all of it, that is told once."""
+        wanted, there = info.st_mtime_ns, existing.st_mtime_ns
+        if wanted == there:
+            return True
+        # Most times that differ do so by more than any file system cuts off.
+        if not there < wanted < there + times.COARSEST:
+            return False
+        grain = times.grain(existing, self._grains)
+        if wanted - wanted % grain != there:
+            return False
+        message = "the destination's file system keeps times in steps of %s; no finer ones are compared"
+        self.warn_once("timestamps_not_preserved", message % times.in_words(grain))
+        return True
+
+    def set_time(self, target: Target, info: os.stat_result, accessed: int) -> None:
+        """Give an entry the source's time. The first that is no whole second is read back, so that of a new tree too it
+        is told what its file system cannot hold."""
+        os.utime(target, ns=(accessed, info.st_mtime_ns))
+        if info.st_mtime_ns % times.SECOND and not self._tried:
+            self._tried = True
+            self.same_time(info, os.stat(target))
+
+    def backdate(self, target: int, before: os.stat_result, now: os.stat_result) -> None:
+        """Give a file, whose source went on changing, the time of before, so that the next run copies it again. Where
+        the file system cannot tell that from the time of now, it gets an earlier one."""
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if self.timestamps and self.same_time(now, os.fstat(target)):
+            os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns - times.COARSEST))
 
     def probe_destination(self, target: Target) -> None:
         """Tell a directory on the destination's file system, to ask which attributes it keeps."""

@@ -86,7 +86,7 @@ class Files(Handler):
         if not stat.S_ISREG(existing.st_mode) or existing.st_size != item.info.st_size:
             return False
         if not self.session.by_content:
-            return existing.st_mtime_ns == item.info.st_mtime_ns
+            return self.metadata.same_time(item.info, existing)
         source = self._open_source(item, unread=True)
         try:
             destination = self._open_destination(item, existing)
@@ -288,8 +288,7 @@ class Files(Handler):
         os.ftruncate(target, 0)
         item.reused = copy(worker, source, target, item.info, unfinished, earlier)
         if not self._is_unchanged(item, source):
-            # The copy gets the time of before, so that the next run copies the file again.
-            os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
+            item.torn = True
             self.context.warning("source_changed", "the file changed twice while it was copied", text(item.path))
 
     @staticmethod
@@ -316,4 +315,6 @@ class Files(Handler):
             current = xattrs.read_open(target, metadata.root) if item.place.inherits_acl else {}
             metadata.write_xattrs(target, mode, wanted, current, item.path)
         if metadata.timestamps:
-            os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
+            metadata.set_time(target, item.info, item.info.st_atime_ns)
+        if item.torn:
+            metadata.backdate(target, item.info, source.info())

@@ -134,7 +134,7 @@ class Specials(Handler):
                     current = xattrs.read_open(target, metadata.root)
                     metadata.write_xattrs(target, mode, wanted, current, item.path)
                 if metadata.timestamps:
-                    os.utime(target, ns=(item.info.st_atime_ns, item.info.st_mtime_ns))
+                    metadata.set_time(target, item.info, item.info.st_atime_ns)
             put_in_place(self.session, item, temporary)
         except BaseException:
             tree.discard(directory, temporary)
