@@ -153,7 +153,7 @@ def test_a_host_that_has_fallen_silent_does_not_hold_up_the_end_of_a_job(
         silent = int(running.read_text())
         os.kill(silent, signal.SIGSTOP)
         try:
-            *_, last = events
+            *_earlier, last = events
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(silent, signal.SIGKILL)
