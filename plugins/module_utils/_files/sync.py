@@ -95,8 +95,10 @@ def plan(
     check_parallel("parallel_files", params["parallel_files"])
     check_parallel("parallel_chunks", params["parallel_chunks"])
     for option in ("max_delete", "sync_frequency"):
-        if params[option] is not None and not 0 <= params[option] <= _units.LARGEST:
-            raise FileSyncError(option, params[option], "give a number from 0 to %d" % _units.LARGEST)
+        value = params[option] or 0
+        if not 0 <= value <= _units.LARGEST:
+            allowed = "give 0 or more" if value < 0 else "give at most %d" % _units.LARGEST
+            raise FileSyncError(option, value, allowed)
     remembered = cache.parameters(params)
     far.check(params)
     elsewhere = far.side(params)
