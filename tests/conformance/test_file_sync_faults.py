@@ -118,14 +118,15 @@ def test_an_attribute_that_has_no_place_fails_its_file_and_no_other(
     os.setxattr(seen / "large", "trusted.large", b"x" * 20_000)
     with open(image, "wb") as stream:
         stream.truncate(8 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-I", "256", str(image)], check=True)
     destination.mkdir()
     namespace.call("mount", "-o", "loop", str(image), str(destination))
     failed = run(
         executor, "file_sync", {"source": str(source), "destination": str(destination)}, prefix=namespace.prefix
     )
     assert failed.terminal["code"] == "partial_failure", failed.terminal
-    assert [(event["code"], event["path"], event["message"]) for event in failed.warnings] == [
+    # A new file system's root may keep its time in seconds, which is told too.
+    assert [(event["code"], event["path"], event["message"]) for event in failed.warnings if "path" in event] == [
         ("io_error", "large", "the destination has no place for the extended attribute trusted.large of 20000 bytes")
     ]
     assert {path.name for path in namespace.view(destination).iterdir()} == {"first", "other", "lost+found"}
