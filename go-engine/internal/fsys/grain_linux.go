@@ -39,6 +39,6 @@ func fileSystemOf(device uint64) string {
 	return ""
 }
 
-// KeepsSeconds tells whether the entry's times are kept in whole seconds, as by ext3, by sshfs or by some servers of NFS,
-// whose type does not tell. The time of change does, which the system sets by itself, to the nanosecond if it can.
+// KeepsSeconds tells whether the entry's times are kept in whole seconds, as by ext3, by sshfs or by some servers of
+// NFS, whose type does not tell. The time of change does, which the system sets by itself, to the nanosecond if it can.
 func (s *Stat) KeepsSeconds() bool { return s.Changed().Nanoseconds == 0 }
