@@ -276,6 +276,18 @@ def test_an_older_rsync_here_is_asked_in_its_own_words(
     assert rsync_differences(*pair) == ""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
+def test_a_destination_whose_own_metadata_cannot_be_set_gets_all_that_is_in_it(pair: Pair) -> None:
+    pair[0].chmod(0o755)
+    pair[1].mkdir()
+    pair[1].chmod(0o777)
+    ssh = ["sh", "-c", 'shift; exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "$*"', "ssh"]
+    failed = rsync(pair, "destination", far={"ssh": ssh})
+    assert failed.terminal["code"] == "partial_failure", failed.terminal
+    assert {event["path"] for event in failed.warnings} == {"."}
+    assert len([path for path in pair[1].rglob("file *") if path.is_file()]) == 60
+
+
 @sides
 def test_a_lost_connection_is_made_anew(side: str, pair: Pair, tmp_path: Path) -> None:
     counted = tmp_path / "counted"

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -148,7 +149,9 @@ class Report:
                 path, whose = ".", side  # a directory above it
         if path is None or not self._is_new(complaint, path):
             return
-        if complaint.number is not None and path == "." and whose == "destination":
+        # That it cannot be made, entered or written. What else goes wrong with it is of no harm to what is in it.
+        is_closed = complaint.number == errno.EROFS or complaint.message.startswith(("mkdir ", "change_dir"))
+        if complaint.number is not None and path == "." and whose == "destination" and is_closed:
             message = "the destination %s cannot be written: %s" % (
                 self._parameters["destination"],
                 os.strerror(complaint.number),
