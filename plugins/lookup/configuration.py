@@ -118,6 +118,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 
 from ansible_collections.migration.assistant.plugins.module_utils import _settings
+from ansible_collections.migration.assistant.plugins.plugin_utils import migration_items
 
 try:
     from ansible.template import trust_as_template
@@ -140,7 +141,11 @@ class LookupModule(LookupBase):
         environment = {_settings.ENVIRONMENT_SWITCH: self.get_option("use_go_engine") or ""}
         try:
             settings = self._read(terms, variables or {})
-            return [_result(settings, environment)]
+            result = _result(settings, environment)
+            wrong = migration_items.problems(result["migration"], result["options"])
+            if wrong:
+                raise _settings.SettingsError(wrong)
+            return [result]
         except ValueError as exc:
             raise AnsibleLookupError(str(exc)) from exc
 

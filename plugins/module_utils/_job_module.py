@@ -14,7 +14,7 @@ import sys
 import time
 import typing as t
 
-from . import _jobs, _performance, _units
+from . import _jobs
 from ._executor import (
     Choice,
     ExecutorUnavailable,
@@ -31,7 +31,7 @@ from ._executor import (
     python_choice,
 )
 from ._executor import run_job as _run_job
-from ._job_options import Controller, wish, writing_job_argument_spec
+from ._job_options import Controller, check, memory, wish, writing_job_argument_spec
 from ._job_result import as_result, printable
 from ._jobs import JobDirectory, Supervision, priority
 
@@ -203,9 +203,8 @@ class Run:
         """Take up the job in the process in which it is to run. Ends the module for options that cannot be had."""
         self._detached = detached
         try:
-            _performance.alerts({}, [], self.params["alerts"])
-            _check_times(self.params)
-            self._memory = _memory(self.params)
+            check(self.params)
+            self._memory = memory(self.params)
             priority.apply(**self.params["priority"])
         except (ValueError, priority.PriorityError) as exc:
             self.fail(str(exc))
@@ -358,18 +357,3 @@ class Run:
         if self._detached is not None:
             result["_job"] = _handle(self._detached.directory)
         return result
-
-
-def _memory(params: t.Mapping[str, t.Any]) -> t.Tuple[int, float]:
-    """The limit of memory in bytes, 0 for none, and the per cent of it from which on garbage is collected."""
-    threshold = _units.parse_percentage(params["gc_threshold"], "gc_threshold")
-    if not threshold:
-        raise ValueError("gc_threshold: %r: give a percentage above 0" % params["gc_threshold"])
-    return _units.parse_size(params["memory_limit"] or 0, "memory_limit"), threshold
-
-
-def _check_times(params: t.Mapping[str, t.Any]) -> None:
-    limits = {"lease": 1, "lock_timeout": 0, "timeout": 0, "sample_interval": 0, "progress_interval": 0}
-    for name, least in limits.items():
-        if params.get(name) is not None and not least <= params[name] < float("inf"):
-            raise ValueError("%s: %g: give %d or more seconds" % (name, params[name], least))

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
+from . import _performance, _units
 from ._executor import Candidate, Wish, cache, host_platform
+from ._jobs import priority
 
 
 def executor_argument_spec() -> t.Dict[str, t.Any]:
@@ -60,6 +62,27 @@ def job_argument_spec() -> t.Dict[str, t.Any]:
 def writing_job_argument_spec() -> t.Dict[str, t.Any]:
     """Those, and how to share a destination; documented in the doc fragment ``executor.writing_job``."""
     return {**job_argument_spec(), "lock_timeout": {"type": "float", "default": 0}}
+
+
+def check(params: t.Mapping[str, t.Any]) -> None:
+    """Raise ValueError or PriorityError for an option of a job that no host could take."""
+    _performance.alerts({}, [], params["alerts"])
+    priority.check(**params["priority"])
+    memory(params)
+    limits = {"lease": 1, "lock_timeout": 0, "timeout": 0, "sample_interval": 0, "progress_interval": 0}
+    for name, least in limits.items():
+        if params.get(name) is not None and not least <= params[name] < float("inf"):
+            raise ValueError("%s: %g: give %d or more seconds" % (name, params[name], least))
+
+
+def memory(params: t.Mapping[str, t.Any]) -> t.Tuple[int, float]:
+    """The limit of memory in bytes, 0 for none, and the per cent of it from which on garbage is collected."""
+    threshold = _units.parse_percentage(params["gc_threshold"], "gc_threshold")
+    if not threshold:
+        raise ValueError("gc_threshold: %r: give a percentage above 0" % params["gc_threshold"])
+    limit = _units.parse_size(params["memory_limit"] or 0, "memory_limit")
+    # Nothing runs in less.
+    return limit and _units.parse_size(params["memory_limit"], "memory_limit", minimum=_units.MB), threshold
 
 
 class Controller:

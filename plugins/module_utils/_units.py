@@ -131,7 +131,8 @@ def parse_count(value: t.Any, option: str, minimum: int = 0, maximum: int = LARG
     if number is None and isinstance(value, str) and _COUNT.match(value.strip()):
         number = Fraction(value.strip())
     if number is None or number.denominator != 1:
-        raise ValueError(f"{option}: {shown(value)} is not a whole number; give {_span(minimum, maximum)}")
+        wrong = "is below 0" if _is_negative(value) else "is not a whole number"
+        raise ValueError(f"{option}: {shown(value)} {wrong}; give {_span(minimum, maximum)}")
     return int(_within(number, value, option, minimum, maximum, _number_text))
 
 
@@ -209,6 +210,10 @@ def _plain_number(value: t.Any) -> Fraction | None:
     if not math.isfinite(value) or value < 0:
         return None
     return Fraction(value)
+
+
+def _is_negative(value: t.Any) -> bool:
+    return isinstance(value, int) and value < 0
 
 
 def _rate_of(digits: str, unit: str, value: str, option: str, bare: str) -> Fraction | None:

@@ -70,19 +70,25 @@ EXAMPLES = r"""
     scope: remote
   register: plan
 
-- name: Show it
-  ansible.builtin.debug:
-    msg: "{{ plan.method.chosen }}: {{ plan.method.reason }}"
+- name: Move it so
+  migration.assistant.file_sync: "{{ plan.method.parameters | combine(where) }}"
+  vars:
+    where:
+      source: /srv/www
+      destination: ssh://backup@new.example.com/srv/www
+      method: "{{ plan.method.chosen }}"
 """
 
 RETURN = r"""
 method:
-  description: The method that fits, why, and the parameters that go with it.
+  description: >-
+    The method that fits, why, and the options of M(migration.assistant.file_sync) that go with it, unless both sides
+    are object stores.
   returned: success
   type: dict
   sample:
     chosen: hybrid_sync
-    reason: 3000 files of 16.2 KB on average
+    reason: "3000 files of 16.2 KB on average: neither large nor many"
     parameters: {parallel_files: 8}
 statistics:
   description: Counts of entries by kind, sizes in bytes, and how the sizes are spread.

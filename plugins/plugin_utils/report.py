@@ -60,17 +60,9 @@ def summary(facts: Mapping) -> list[str]:
     lines = ["Check mode: this is what a run would do; nothing was written."] if facts["check_mode"] else []
     for host, moved in facts["hosts"].items():
         for item in moved["files"]:
-            lines += [
-                f"{host}: files {item['source']} -> {item['destination']}",
-                f"  {_files(item, facts['check_mode'])}",
-                *_footnotes(item),
-            ]
+            lines += [f"{host}: files {item['source']} -> {item['destination']}", *_told(_files, item, facts)]
         for item in moved["databases"]:
-            lines += [
-                f"{host}: database {item['source']} -> {item['destination']}",
-                f"  {_rows(item, facts['check_mode'])}",
-                *_footnotes(item),
-            ]
+            lines += [f"{host}: database {item['source']} -> {item['destination']}", *_told(_rows, item, facts)]
     return lines if facts["hosts"] else ["Nothing was to be moved."]
 
 
@@ -92,7 +84,24 @@ def _job_line(job: Mapping) -> str:
 
 
 def _kept(result: Mapping) -> dict[str, t.Any]:
-    return {key: result[key] for key in _KEPT if key in result}
+    """What is kept of a result. One that failed before it knew its sides has those that its task gave."""
+    task = (result.get("invocation") or {}).get("module_args") or result.get("file_migration_item") or {}
+    sides = {side: _named(task.get(side)) for side in ("source", "destination")}
+    return {**sides, **{key: result[key] for key in _KEPT if key in result}}
+
+
+def _named(side: t.Any) -> str:
+    """A side as it is shown: of a database its name, no password."""
+    if isinstance(side, t.Mapping):
+        side = side.get("database")
+    return side if isinstance(side, str) else "?"
+
+
+def _told(tell: t.Callable[[Mapping, bool], str], item: Mapping, facts: Mapping) -> list[str]:
+    """What became of an item. Of one that failed the figures are in the facts."""
+    if item.get("failed"):
+        return [f"  FAILED: {item.get('msg')}"]
+    return [f"  {tell(item, facts['check_mode'])}", *_footnotes(item)]
 
 
 def _files(item: Mapping, check_mode: bool) -> str:

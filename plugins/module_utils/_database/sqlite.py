@@ -92,14 +92,19 @@ class Plan:
             self.readers.pop().close()
 
 
+def check(options: Options) -> None:
+    """Raise DatabaseError for an option that can be used nowhere."""
+    if options.chunk_rows < 1:
+        raise DatabaseError("give 1 or more rows", "chunk_rows", options.chunk_rows)
+
+
 def plan(source: t.Mapping[str, t.Any], destination: t.Mapping[str, t.Any], options: Options) -> Plan:
     """Inspect both sides and decide.
 
     source, destination: {engine: sqlite, database: path} or {url: sqlite:///path}. Raises DatabaseError, before
     anything is touched, for everything that can be known beforehand.
     """
-    if options.chunk_rows < 1:
-        raise DatabaseError("give 1 or more rows", "chunk_rows", options.chunk_rows)
+    check(options)
     paths = locate(source, "source"), locate(destination, "destination")
     exists = _check_places(*paths)
     readers = [Reader(paths[0], "source")]

@@ -22,10 +22,11 @@ _ALIASES = {"concurrent_chunks": "chunked_transfer"}
 # Those that copy the chunks of a large file at the same time.
 _IN_CHUNKS = ("chunked_transfer", "hybrid_sync")
 _FOR_THE_WIRE = ("archive_transfer", "hybrid_sync", "ssh_rsync")
+# Options of file_sync that go with each; two object stores are no matter of file_sync.
 _PARAMETERS: t.Dict[str, t.Dict[str, t.Any]] = {
     "direct_copy": {"parallel_files": 8},
     "chunked_transfer": {"chunk_size": "50MB", "parallel_chunks": 4},
-    "archive_transfer": {"compression": True, "parallel_archives": 2},
+    "archive_transfer": {"compression": "zstd", "max_connections": 2},
     "hybrid_sync": {"parallel_files": 8},
     "cloud_to_cloud": {"use_native_apis": True},
 }
@@ -61,7 +62,7 @@ def choose_method(statistics: t.Mapping[str, t.Any], thresholds: Thresholds, sco
         raise FileSyncError("scope", scope, "give local, remote or cloud")
     files = int(statistics["files_total"])
     average = int(statistics["bytes_total"]) / files if files else 0.0
-    measured = "%d %s of %s on average" % (files, "file" if files == 1 else "files", _units.size_text(round(average)))
+    measured = "%d %s of %s on average" % (files, "file" if files == 1 else "files", _units.format_size(average))
     if average > thresholds.large_file_average:
         limit = _units.size_text(thresholds.large_file_average)
         return _choice("chunked_transfer", "%s, above %s: large files go in chunks" % (measured, limit))

@@ -14,7 +14,7 @@ from .. import _units
 from . import cache, far, filters, method, preflight
 from .preflight import FileSyncError
 
-__all__ = ["ARGUMENT_SPEC", "FileSyncError", "plan"]
+__all__ = ["ARGUMENT_SPEC", "FileSyncError", "check", "plan"]
 
 PRESERVED = ("permissions", "timestamps", "owner", "group", "hard_links", "xattrs", "selinux", "specials")
 
@@ -79,28 +79,7 @@ def plan(
 
     Raises FileSyncError for any option that cannot be used, before anything is touched.
     """
-    try:
-        amounts = {
-            "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
-            "buffer_size": _units.parse_size(
-                params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER, maximum=_units.GB
-            ),
-            "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
-            "performance_threshold": _units.parse_rate(params["performance_threshold"], "performance_threshold"),
-        }
-    except ValueError as exc:
-        raise FileSyncError("", None, str(exc)) from exc
-    if not params["auto_adjust_parallelism"]:
-        amounts["performance_threshold"] = 0
-    check_parallel("parallel_files", params["parallel_files"])
-    check_parallel("parallel_chunks", params["parallel_chunks"])
-    for option in ("max_delete", "sync_frequency"):
-        value = params[option] or 0
-        if not 0 <= value <= _units.LARGEST:
-            allowed = "give 0 or more" if value < 0 else "give at most %d" % _units.LARGEST
-            raise FileSyncError(option, value, allowed)
-    remembered = cache.parameters(params)
-    far.check(params)
+    amounts, remembered = _check_alone(params)
     elsewhere = far.side(params)
     if elsewhere is not None and reached is None and params["direction"] != "host":
         elsewhere = None  # the managed host is the controller
@@ -149,6 +128,41 @@ def plan(
         **remembered,
         **there,
     }, chosen
+
+
+def check(params: t.Mapping[str, t.Any]) -> None:
+    """Raise FileSyncError for an option that can be used on no host, without a look at one."""
+    _check_alone(params)
+    elsewhere = far.side(params)
+    method.method_of(params["method"], "local" if elsewhere is None else "remote")
+    filters.parse(params["filters"], params["source"], params["destination"])
+
+
+def _check_alone(params: t.Mapping[str, t.Any]) -> t.Tuple[t.Dict[str, int], t.Dict[str, t.Any]]:
+    """The amounts of a job, and the parameters of what it remembers, both from the options alone."""
+    try:
+        amounts = {
+            "chunk_size": _units.parse_size(params["chunk_size"], "chunk_size", minimum=_LOWEST_CHUNK),
+            "buffer_size": _units.parse_size(
+                params["buffer_size"], "buffer_size", minimum=LOWEST_BUFFER, maximum=_units.GB
+            ),
+            "bandwidth_limit": _units.parse_rate(params["bandwidth_limit"] or 0, "bandwidth_limit"),
+            "performance_threshold": _units.parse_rate(params["performance_threshold"], "performance_threshold"),
+        }
+    except ValueError as exc:
+        raise FileSyncError("", None, str(exc)) from exc
+    if not params["auto_adjust_parallelism"]:
+        amounts["performance_threshold"] = 0
+    check_parallel("parallel_files", params["parallel_files"])
+    check_parallel("parallel_chunks", params["parallel_chunks"])
+    for option in ("max_delete", "sync_frequency"):
+        value = params[option] or 0
+        if not 0 <= value <= _units.LARGEST:
+            allowed = "give 0 or more" if value < 0 else "give at most %d" % _units.LARGEST
+            raise FileSyncError(option, value, allowed)
+    remembered = cache.parameters(params)
+    far.check(params)
+    return amounts, remembered
 
 
 def _check_paths(params: t.Mapping[str, t.Any], elsewhere: t.Optional[str]) -> t.Tuple[str, str]:

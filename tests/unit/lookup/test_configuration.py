@@ -158,3 +158,33 @@ def test_what_cannot_be_used_is_refused(
     assert run.returncode == 2
     assert message in run.stdout
     assert not (controller.directory / "result.json").exists()
+
+
+def test_values_of_items_are_judged_before_anything_moves(controller: Controller) -> None:
+    controller.write(
+        "config.yml",
+        "go_operations: {compression: {algorithm: zstd, level: 9}}\n"
+        "migration:\n"
+        "  files:\n"
+        "    - {source: /a, destination: /b, chunk_size: huge}\n"
+        "    - {source: /a, destination: 'ssh://h/b', compression: none, manifest: /sums}\n"
+        "    - {source: /a, destination: /b, method: archive_transfer, timeout: null}\n"
+        "    - {source: /a, destination: /b, delete: perhaps}\n"
+        "    - {source: /a, destination: /b, alerts: {connection_failures: -1}}\n"
+        "    - {source: /a, destination: /b, memory_limit: 1KB}\n"
+        "  databases:\n"
+        "    - {source: {database: /a}, destination: {database: /b, password: swordfish}, chunk_rows: 0}\n",
+    )
+    run = controller.run("-e", "migration_config=config.yml")
+    assert run.returncode == 2
+    for problem in (
+        "migration.files[0].chunk_size: 'huge' is not a size; give bytes",
+        "migration.files[2].method: 'archive_transfer': it is for two hosts",
+        "migration.files[3]: argument 'delete' is of type",
+        "migration.files[4].alerts.connection_failures: -1 is below 0; give 0 or more",
+        "migration.files[5].memory_limit: '1KB' is too small; the least is 1MB",
+        "migration.databases[0].chunk_rows: 0: give 1 or more rows",
+    ):
+        assert problem in run.stdout
+    assert "files[1]" not in run.stdout
+    assert "swordfish" not in run.stdout

@@ -107,3 +107,17 @@ def test_a_line_for_each_job() -> None:
         " asked to stop: enough"
     ]
     assert job_lines([]) == ["no jobs"]
+
+
+def test_what_failed_is_told_by_its_reason_and_by_what_its_task_gave() -> None:
+    early = {"failed": True, "msg": "source: there is no such file", "file_migration_item": {"source": "/a"}}
+    secret = {"source": {"database": "shop", "password": "never"}, "destination": {"url": "sqlite:///x"}}
+    late = {"failed": True, "msg": "the disk is full", "changed": True, "invocation": {"module_args": secret}}
+    facts = run_facts({"web": [early]}, {"web": [late]})
+    assert summary(facts) == [
+        "web: files /a -> ?",
+        "  FAILED: source: there is no such file",
+        "web: database shop -> ?",
+        "  FAILED: the disk is full",
+    ]
+    assert "never" not in str(facts)
