@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import re
@@ -24,6 +25,8 @@ VENV = ROOT / ".venv"
 COLLECTIONS = BUILD / "collections"
 COLLECTION = COLLECTIONS / "ansible_collections" / "migration" / "assistant"
 REQUIREMENTS = ROOT / "requirements"
+# Where Debian keeps the programs of a server, which are in nobody's PATH.
+_SERVER_PROGRAMS = "/usr/lib/postgresql/*/bin"
 
 OLDEST_CONTROLLER = (3, 11)
 _VERSION_FILE = ROOT / "plugins" / "module_utils" / "_version.py"
@@ -200,9 +203,9 @@ def _runs(venv: Path) -> bool:
 
 def ensure_system_packages(packages: dict[str, str]) -> None:
     """Install Debian packages for the commands that are missing. *packages*: command -> its packages."""
-    missing = sorted(
-        {package for command, names in packages.items() if shutil.which(command) is None for package in names.split()}
-    )
+    places = os.pathsep.join([os.environ.get("PATH", os.defpath), *glob.glob(_SERVER_PROGRAMS)])
+    absent = [names for command, names in packages.items() if shutil.which(command, path=places) is None]
+    missing = sorted({package for names in absent for package in names.split()})
     if not missing:
         return
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]

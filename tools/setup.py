@@ -26,6 +26,7 @@ from wine import ensure_wine
 TEST_COMMANDS = {
     "gcc": "gcc libc6-dev",
     "getfattr": "attr",
+    "postgres": "postgresql",
     "rsync": "rsync",
     "setfacl": "acl",
     "sqlite3": "sqlite3",
