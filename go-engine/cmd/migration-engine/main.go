@@ -13,8 +13,11 @@ import (
 	"migration.assistant/engine/internal/far"
 	"migration.assistant/engine/internal/files"
 	"migration.assistant/engine/internal/operations"
+	"migration.assistant/engine/internal/postgres"
 	"migration.assistant/engine/internal/runner"
+	"migration.assistant/engine/internal/server"
 	"migration.assistant/engine/internal/sqlite"
+	"migration.assistant/engine/internal/tablecopy"
 	"migration.assistant/engine/internal/wire"
 )
 
@@ -28,6 +31,7 @@ func operationsHere() operations.Registry {
 	var registry operations.Registry
 	registry = append(registry, files.Operations()...)
 	registry = append(registry, sqlite.Operations()...)
+	registry = append(registry, tablecopy.Operations(map[string]server.Driver{"postgresql": postgres.Driver{}})...)
 	return registry
 }
 

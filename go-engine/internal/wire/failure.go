@@ -26,6 +26,8 @@ const (
 	MemoryExceeded        = "memory_exceeded"
 	IOError               = "io_error"
 	Unreachable           = "unreachable"
+	AccessDenied          = "access_denied"
+	SnapshotLost          = "snapshot_lost"
 	NotADatabase          = "not_a_database"
 	DatabaseError         = "database_error"
 	SourceChanged         = "source_changed"
@@ -61,7 +63,8 @@ func (f *Failure) At(path Path) *Failure {
 // Resumable says whether a rerun goes on from what is done.
 func (f *Failure) Resumable() bool {
 	switch f.Code {
-	case Cancelled, Timeout, MemoryExceeded, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError, Unreachable:
+	case Cancelled, Timeout, MemoryExceeded, DiskFull, PartialFailure, SourceChanged, DatabaseError, IOError, Unreachable,
+		SnapshotLost:
 		return true
 	}
 	return false

@@ -189,6 +189,24 @@ func (o *Object) Objects(name string) []*Object {
 	return objects
 }
 
+// ObjectLists reads a list of lists of objects.
+func (o *Object) ObjectLists(name string) [][]*Object {
+	var lists [][]*Object
+	for outer, data := range o.list(name) {
+		where := fmt.Sprintf("%s[%d]", name, outer)
+		var items []json.RawMessage
+		if !startsWith(data, '[') || json.Unmarshal(data, &items) != nil {
+			o.Report(where, "must be a list")
+		}
+		var objects []*Object
+		for index, item := range items {
+			objects = append(objects, o.child(fmt.Sprintf("%s[%d]", o.name(where), index), item))
+		}
+		lists = append(lists, objects)
+	}
+	return lists
+}
+
 // Paths reads a list of strings.
 func (o *Object) Paths(name string) []Path {
 	var paths []Path
