@@ -22,6 +22,7 @@ RESUMABLE = frozenset(
         "database_error",
         "io_error",
         "unreachable",
+        "snapshot_lost",
     ]
 )
 

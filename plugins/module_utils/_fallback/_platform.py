@@ -169,5 +169,6 @@ def capabilities() -> Dict[str, Any]:
         "copy_file_range": HAS_COPY_FILE_RANGE,
         "blake3": has_library("blake3"),
         "xxh3": has_library("xxhash"),
+        "postgresql": has_library("psycopg"),
         **{name: has_library(library) or has_command(name) for name, library in ARCHIVE_LIBRARIES.items()},
     }

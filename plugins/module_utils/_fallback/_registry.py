@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, NamedTuple
 
-from . import archive, checksum, files, rsync, sqlite
+from . import archive, checksum, files, rsync, sqlite, tables
 from ._context import Context
 
 
@@ -30,4 +30,5 @@ OPERATIONS: Dict[str, Operation] = {
     "file_checksum": Operation(checksum.validate, checksum.run, files.available),
     "file_archive": Operation(archive.validate, archive.run, files.available),
     "database_migrate": Operation(sqlite.validate, sqlite.run, sqlite.available),
+    "table_copy": Operation(tables.validate, tables.run, tables.available),
 }
