@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from .executors import ENGINE, FAR_ENGINES, REPOSITORY, WINDOWS_ENGINE, WINE_ENVIRONMENT, command, environment
+from .servers import Database, PostgreSQL, running
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +79,42 @@ def failing_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def failing_windows_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_failing(tmp_path_factory.mktemp("engine") / "migration-engine.exe", GOOS="windows")
+
+
+@pytest.fixture(scope="session")
+def source_server() -> t.Iterator[PostgreSQL]:
+    """A PostgreSQL server to copy from; one for each worker of pytest."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def destination_server() -> t.Iterator[PostgreSQL]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def source_database(source_server: PostgreSQL) -> Database:
+    return source_server.database()
+
+
+@pytest.fixture(scope="session")
+def destination_database(destination_server: PostgreSQL) -> Database:
+    return destination_server.database()
+
+
+@pytest.fixture
+def source(source_database: Database) -> t.Iterator[Database]:
+    """An empty database to copy from."""
+    yield source_database
+    source_database.empty()
+
+
+@pytest.fixture
+def destination(destination_database: Database) -> t.Iterator[Database]:
+    yield destination_database
+    destination_database.empty()
 
 
 def build_failing(built: Path, **target: str) -> Path:
