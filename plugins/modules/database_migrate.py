@@ -10,26 +10,42 @@ module: database_migrate
 short_description: Make a destination database equal a source database
 version_added: 0.1.0
 description:
-  - Makes O(destination) equal O(source), on the host that runs the module. Both are SQLite databases so far.
   - >-
-    Tables with all their rows, storage classes and rowids, WITHOUT ROWID and STRICT tables, generated columns,
-    constraints, indexes, views, triggers, virtual tables, AUTOINCREMENT counters, statistics of ANALYZE,
-    C(user_version) and C(application_id).
+    Makes O(destination) equal O(source), from SQLite to SQLite and from PostgreSQL to PostgreSQL. The host that runs
+    the module reads from the one and writes to the other.
   - >-
     The whole run sees one state of the source, also while the source is written to. See RV(snapshot) for what its
     writers notice.
   - >-
-    A new destination is built in a hidden file beside its name and renamed when it is complete and verified. A run
-    that was interrupted goes on from the last complete chunk.
+    Of SQLite: tables with all their rows, storage classes and rowids, WITHOUT ROWID and STRICT tables, generated
+    columns, constraints, indexes, views, triggers, virtual tables, AUTOINCREMENT counters, statistics of ANALYZE,
+    C(user_version) and C(application_id). A new destination is built in a hidden file beside its name and renamed when
+    it is complete and verified. An existing one is compared row by row, and repaired in one transaction, built anew, or
+    left alone, as O(if_exists) says.
   - >-
-    An existing destination is compared row by row. If it differs, it is repaired in one transaction, or built anew,
-    or left alone, as O(if_exists) says.
+    Of PostgreSQL: all that C(pg_dump) defines (schemas, extensions, types, functions, sequences, tables, partitions,
+    identity and generated columns, defaults, comments, views, materialized views, indexes, constraints, triggers,
+    rules, policies, statistics) and all rows, which go from server to server as they are. Tables are read in chunks by
+    several connections at once, and indexes are built when a table's rows are there, foreign keys when all are. A
+    chunk and the
+    record of it are one transaction: after an interruption no row is there twice, and none is missing.
+  - >-
+    Of an existing PostgreSQL database each table is compared by hashes, which both servers compute, and only the rows
+    that differ are written. Where neither server has been written to since both were found equal, not even that is
+    done.
 requirements:
-  - SQLAlchemy >= 2.0 on the host that runs the module
+  - SQLAlchemy >= 2.0 on the host that runs the module, for SQLite
+  - >-
+    psycopg >= 3.2 on the host that runs the module, and C(pg_dump), at least as new as both servers, for PostgreSQL
 notes:
   - >-
-    Beside the destination a record of the tables that were written is kept, C(.NAME.migration-assistant.json).
-    O(bookkeeping) tells how to do without it.
+    Beside a SQLite destination a record of the tables that were written is kept, C(.NAME.migration-assistant.json), and
+    in a PostgreSQL destination the schema C(migration_assistant). O(bookkeeping) tells how to do without it.
+  - >-
+    PostgreSQL 14 or newer on both sides. The user of the source needs to read all tables, that of the destination to
+    create in its database, as the database's owner can. Neither needs to be a superuser.
+  - >-
+    Owners, privileges, tablespaces and roles of PostgreSQL stay as the destination's user makes them.
   - >-
     Indexes, triggers and views that this module wrote go when the source has lost them. Others that the destination
     alone has stay as they are, unless O(prune) is set.
@@ -58,38 +74,100 @@ options:
     required: true
     suboptions:
       engine:
-        description: Kind of database.
+        description: Kind of database; as O(source.url) says, or else V(sqlite).
         type: str
-        choices: [sqlite]
-        default: sqlite
+        choices: [sqlite, postgresql]
       database:
-        description: Path of the database file.
-        type: path
+        description: Path of the file of SQLite, or name of the database on a server.
+        type: str
       url:
-        description: The same as C(sqlite:///PATH), with four slashes before an absolute path.
+        description:
+          - All of it in one, such as C(sqlite:///PATH), with four slashes before an absolute path, or
+            C(postgresql://user:password@host:port/database?sslmode=verify-full).
+          - A URL may have C(sslmode), C(sslrootcert), C(sslcert) and C(sslkey). What it says is no option besides.
+        type: str
+      host:
+        description: Name or address of the server, or the directory of its Unix socket. V(localhost) by default.
+        type: str
+      port:
+        description: Port of the server. V(5432) by default.
+        type: int
+      user:
+        description: Who logs in at the server.
         type: str
       password:
-        description: Refused here, since a SQLite file has no password.
+        description: The password for that. Refused for SQLite, whose files have none.
         type: str
+      tls:
+        description: How the connection to the server is encrypted.
+        type: dict
+        suboptions:
+          mode:
+            description:
+              - V(require) insists on encryption, V(verify-ca) on a certificate of a known authority too, V(verify-full)
+                on one of that very host.
+            type: str
+            choices: [disable, allow, prefer, require, verify-ca, verify-full]
+            default: prefer
+          root_certificate:
+            description: File with the certificates of the authorities.
+            type: path
+          certificate:
+            description: File with the certificate that this side shows.
+            type: path
+          key:
+            description: File with the key of it.
+            type: path
   destination:
     description: Database to copy to. Missing directories above it are created.
     type: dict
     required: true
     suboptions:
       engine:
-        description: Kind of database.
+        description: Kind of database; as O(destination.url) says, or else V(sqlite).
         type: str
-        choices: [sqlite]
-        default: sqlite
+        choices: [sqlite, postgresql]
       database:
-        description: Path of the database file.
-        type: path
+        description: Path of the file of SQLite, or name of the database on a server.
+        type: str
       url:
-        description: The same as C(sqlite:///PATH), with four slashes before an absolute path.
+        description:
+          - All of it in one, such as C(sqlite:///PATH), with four slashes before an absolute path, or
+            C(postgresql://user:password@host:port/database?sslmode=verify-full).
+          - A URL may have C(sslmode), C(sslrootcert), C(sslcert) and C(sslkey). What it says is no option besides.
+        type: str
+      host:
+        description: Name or address of the server, or the directory of its Unix socket. V(localhost) by default.
+        type: str
+      port:
+        description: Port of the server. V(5432) by default.
+        type: int
+      user:
+        description: Who logs in at the server.
         type: str
       password:
-        description: Refused here, since a SQLite file has no password.
+        description: The password for that. Refused for SQLite, whose files have none.
         type: str
+      tls:
+        description: How the connection to the server is encrypted.
+        type: dict
+        suboptions:
+          mode:
+            description:
+              - V(require) insists on encryption, V(verify-ca) on a certificate of a known authority too, V(verify-full)
+                on one of that very host.
+            type: str
+            choices: [disable, allow, prefer, require, verify-ca, verify-full]
+            default: prefer
+          root_certificate:
+            description: File with the certificates of the authorities.
+            type: path
+          certificate:
+            description: File with the certificate that this side shows.
+            type: path
+          key:
+            description: File with the key of it.
+            type: path
   tables:
     description:
       - Tables to migrate, as names or shell patterns. All by default. Indexes and triggers go with their tables.
@@ -108,8 +186,10 @@ options:
       - >-
         V(fail) repairs tables that this module wrote earlier, as V(sync) does, and fails before it would change
         any other.
-      - V(sync) repairs rows, definitions and settings in place, all or nothing.
-      - V(replace) builds a new file and renames it over the old one.
+      - V(sync) repairs rows, definitions and settings in place, of SQLite all or nothing. A table of PostgreSQL that is
+        defined in another way is an error.
+      - V(replace) builds a new file and renames it over the old one; of PostgreSQL it makes those tables anew which are
+        defined in another way, and repairs the others.
     type: str
     choices: [fail, sync, replace]
     default: fail
@@ -117,27 +197,52 @@ options:
     description: Remove tables, indexes, views and triggers that the source lacks.
     type: bool
     default: false
+  allow_losses:
+    description:
+      - What of a PostgreSQL database may be left behind. Otherwise the task fails before anything is written if the
+        source has any. RV(omitted) lists what was.
+      - V(event_triggers) go if the destination's user is a superuser.
+    type: list
+    elements: str
+    choices: [event_triggers, large_objects, publications, subscriptions]
+    default: []
   verify:
     description:
-      - How the destination is verified before it gets its name, or before the repair is committed.
+      - How the destination is verified before it gets its name, or before the repair is committed; on a PostgreSQL
+        server when the rows are there, before foreign keys and triggers are made.
       - V(counts) compares numbers of rows.
       - >-
-        V(checksum) compares every value and its storage class, and has SQLite check the structure and the foreign
-        keys. V(full) does the same with SQLite's thorough check.
+        V(checksum) compares every value. Of SQLite it compares storage classes too, and has SQLite check the structure
+        and the foreign keys. V(full) does the same with SQLite's thorough check, and on servers row by row.
     type: str
     choices: [none, counts, checksum, full]
     default: checksum
-  chunk_rows:
-    description: Rows that are copied in one transaction. After an interruption a run goes on from the last of them.
+  parallel_chunks:
+    description: Chunks that are read and written at once, each on a connection to either server.
     type: int
-    default: 1000000
+    default: 4
+  chunk_rows:
+    description:
+      - Rows that are copied in one transaction. After an interruption a run goes on from the last of them.
+      - By default 1000000 for SQLite, and 200000 for servers, less where rows are long.
+    type: int
+  connect_timeout:
+    description: Seconds within which a server must answer. 0 waits as long as the system does.
+    type: float
+    default: 30
+  retries:
+    description:
+      - How often what fails with a connection, or because of others' transactions, is tried again, after pauses that
+        grow from 1 to 30 seconds.
+    type: int
+    default: 5
   resume:
     description: Whether to go on with what an interrupted run has left. Otherwise it is thrown away.
     type: bool
     default: true
   bookkeeping:
     description:
-      - V(keep) leaves the record of written tables beside the destination.
+      - V(keep) leaves the record of written tables beside the destination, or in it.
       - >-
         V(remove) leaves none. A later run with O(if_exists=fail) then takes the destination for somebody else's,
         and fails if it differs.
@@ -165,6 +270,21 @@ EXAMPLES = r"""
       - "session*"
       - cache
     verify: full
+
+- name: Move a database to another server
+  migration.assistant.database_migrate:
+    source:
+      engine: postgresql
+      host: old.example.com
+      user: reader
+      password: "{{ vault_old_password }}"
+      database: shop
+      tls: {mode: verify-full}
+    destination:
+      url: "postgresql://owner:{{ vault_new_password }}@new.example.com/shop"
+    exclude:
+      - "session*"
+  delegate_to: localhost
 
 - name: See what would change
   migration.assistant.database_migrate:
@@ -199,13 +319,15 @@ method:
   sample: {chosen: streaming, reason: both sides are SQLite files on this host}
 snapshot:
   description: >-
-    The state of the source that was read. C(writers) is V(continue) where it is in WAL mode, and V(wait) where
-    those who write to it have to wait until the copy is done.
+    The state of the source that was read. C(writers) is V(continue) on a server and where SQLite is in WAL mode, and
+    V(wait) where those who write to it have to wait until the copy is done.
   returned: always
   type: dict
   sample: {kind: one read transaction, journal_mode: wal, writers: continue}
 verified:
-  description: The level that was reached, and how many rows were compared.
+  description: >-
+    The level that was reached, and how many rows were compared. C(level) is V(fingerprint) where nothing had to be
+    compared, since neither server has been written to since both were found equal.
   returned: success
   type: dict
   sample: {level: checksum, rows: 120000}
@@ -284,15 +406,13 @@ import traceback
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.migration.assistant.plugins.module_utils import _job_module, _job_options
-from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database import endpoint, options, pairs
 from ansible_collections.migration.assistant.plugins.module_utils._database.errors import DatabaseError
-
-METHOD = {"chosen": "streaming", "reason": "both sides are SQLite files on this host"}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(_job_options.writing_job_argument_spec(), **sqlite.ARGUMENT_SPEC),
+        argument_spec=dict(_job_options.writing_job_argument_spec(), **options.ARGUMENT_SPEC),
         supports_check_mode=True,
     )
     _job_module.run(module, work)
@@ -300,28 +420,27 @@ def main() -> None:
 
 def work(run: _job_module.Run) -> None:
     params = run.params
-    options = sqlite.Options(
-        dry_run=run.check_mode, **{name: params[name] for name in sqlite.OPTIONS if params[name] is not None}
-    )
     try:
-        plan = sqlite.plan(params["source"], params["destination"], options)
+        plan = pairs.plan(params["source"], params["destination"], options.Options.of(params, run.check_mode))
     except ImportError:
-        run.fail(missing_required_lib("SQLAlchemy >= 2.0"), exception=traceback.format_exc())
+        library = pairs.LIBRARIES[endpoint.engine_of(params["source"], "source")]
+        run.fail(missing_required_lib(library), exception=traceback.format_exc())
     except DatabaseError as exc:
         run.fail(str(exc), error_code=exc.code)
     facts = {
-        "source": plan.parameters["source"]["database"],
-        "destination": plan.parameters["destination"]["database"],
-        "method": METHOD,
+        "source": plan.sides[0],
+        "destination": plan.sides[1],
+        "method": plan.method,
         "snapshot": plan.snapshot,
         "omitted": plan.omitted,
         "extra_tables": plan.extra_tables,
     }
     with plan:
-        outcome = run.job("database_migrate", plan.parameters, writes=[facts["destination"]], **facts)
-    verified = {"level": params["verify"], "rows": outcome.statistics.get("rows_verified", 0)}
-    if run.check_mode:
-        verified = {"level": "none", "rows": 0}
+        outcome = run.job(plan.operation, plan.parameters, writes=plan.writes, **facts)
+        if not outcome.changed:
+            plan.remember(outcome.statistics)
+    level = plan.level or ("none" if run.check_mode else params["verify"])
+    verified = {"level": level, "rows": outcome.statistics.get("rows_verified", 0) if level != "none" else 0}
     run.exit(outcome, verified=verified, **facts)
 
 

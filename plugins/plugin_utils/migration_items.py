@@ -12,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.utils.vars import merge_hash
 
 from ansible_collections.migration.assistant.plugins.module_utils import _job_options
-from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database import options as database
 from ansible_collections.migration.assistant.plugins.module_utils._database.errors import DatabaseError
 from ansible_collections.migration.assistant.plugins.module_utils._files import sync
 from ansible_collections.migration.assistant.plugins.module_utils._jobs.priority import PriorityError
@@ -31,12 +31,12 @@ class _Module(t.NamedTuple):
 
 
 def _check_database(params: Options) -> None:
-    sqlite.check(sqlite.Options(**{name: params[name] for name in sqlite.OPTIONS}))
+    database.Options.of(params)
 
 
 _MODULES = {
     "files": _Module("file_sync", sync.ARGUMENT_SPEC, sync.check, frozenset({"manifest"})),
-    "databases": _Module("database_migrate", sqlite.ARGUMENT_SPEC, _check_database),
+    "databases": _Module("database_migrate", database.ARGUMENT_SPEC, _check_database),
 }
 
 

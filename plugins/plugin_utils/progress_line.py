@@ -26,6 +26,8 @@ _PHASES = {
     "links": "linking",
     "delete": "deleting",
     "finish": "finishing",
+    "connect": "connecting",
+    "prepare": "preparing",
     "load": "loading",
     "compare": "comparing",
     "schema": "making the schema",

@@ -208,6 +208,7 @@ def mixed_sizes() -> list[int]:
 
 def sqlite(directory: Path) -> Scenario:
     from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite as planner
+    from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
 
     folder = directory / "sqlite"
     folder.mkdir()
@@ -219,7 +220,7 @@ def sqlite(directory: Path) -> Scenario:
             path.unlink()
 
     sides = [{"engine": "sqlite", "database": str(path)} for path in (source, destination)]
-    with planner.plan(sides[0], sides[1], planner.Options(verify="none")) as plan:
+    with planner.plan(sides[0], sides[1], Options(verify="none")) as plan:
         contenders = executors("database_migrate", plan.parameters)
     dump = Contender(".dump | sqlite3", ["sh", "-c", f"sqlite3 {source} .dump | sqlite3 {destination}"])
     return Scenario("sqlite", [*contenders, dump], reset, "1 000 000 rows in 2 tables, 2 indexes, not verified")

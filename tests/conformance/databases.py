@@ -16,6 +16,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
 
 from .executors import ENGINE, Executor, Run, run
 
@@ -195,7 +196,7 @@ def migrate(
     **options: t.Any,
 ) -> Run:
     """Plan a migration and have it carried out. *options*: those of the plan."""
-    wishes = sqlite.Options(dry_run=dry_run, **options)
+    wishes = Options(dry_run=dry_run, **options)
     with sqlite.plan({"database": str(source)}, {"database": str(destination)}, wishes) as plan:
         return run(
             executor,

@@ -20,6 +20,7 @@ import jsonschema
 import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
 
 from .databases import build_nasty, connect, content, dump, execute, leftovers, migrate, state
 from .executors import EXECUTORS, REPOSITORY, Executor, run
@@ -351,7 +352,7 @@ def test_a_destination_in_use_is_not_replaced(executor: Executor, source: Path, 
 @both
 def test_a_changed_schema_is_noticed(executor: Executor, source: Path, destination: Path) -> None:
     execute(source, "CREATE TABLE t (a)")
-    with sqlite.plan({"database": str(source)}, {"database": str(destination)}, sqlite.Options()) as plan:
+    with sqlite.plan({"database": str(source)}, {"database": str(destination)}, Options()) as plan:
         execute(source, "CREATE TABLE u (a)")
         refused = run(executor, "database_migrate", plan.parameters)
     assert refused.terminal["code"] == "source_changed" and not destination.exists()
@@ -388,9 +389,9 @@ def test_plans_fit_the_schema(source: Path, destination: Path, tmp_path: Path) -
     execute(source, *CHANGES)
     here, there, elsewhere = ({"database": str(path)} for path in (source, destination, tmp_path / "new.db"))
     for options, target in (
-        (sqlite.Options(if_exists="sync", prune=True), there),
-        (sqlite.Options(if_exists="replace", prune=True), there),
-        (sqlite.Options(tables=["every"], bookkeeping="remove"), elsewhere),
+        (Options(if_exists="sync", prune=True), there),
+        (Options(if_exists="replace", prune=True), there),
+        (Options(tables=["every"], bookkeeping="remove"), elsewhere),
     ):
         with sqlite.plan(here, target, options) as plan:
             job = {"protocol": 1, "id": "x", "operation": "database_migrate", "parameters": plan.parameters}
@@ -400,7 +401,7 @@ def test_plans_fit_the_schema(source: Path, destination: Path, tmp_path: Path) -
 @both
 def test_unknown_parameters_are_refused(executor: Executor, source: Path, destination: Path) -> None:
     execute(source, "CREATE TABLE t (a)")
-    with sqlite.plan({"database": str(source)}, {"database": str(destination)}, sqlite.Options()) as plan:
+    with sqlite.plan({"database": str(source)}, {"database": str(destination)}, Options()) as plan:
         refused = run(executor, "database_migrate", {**plan.parameters, "surprise": 1})
     assert refused.terminal["code"] == "bad_job" and "surprise" in refused.terminal["message"]
     assert os.listdir(destination.parent) == []

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
 
 from .databases import connect, content, leftovers, migrate
 from .executors import EXECUTORS, Executor, command, environment, job
@@ -39,7 +40,7 @@ def source(tmp_path: Path) -> Path:
 
 def plan_job(source: Path, destination: Path, **options: t.Any) -> bytes:
     sides = [{"engine": "sqlite", "database": str(path)} for path in (source, destination)]
-    with sqlite.plan(sides[0], sides[1], sqlite.Options(chunk_rows=250)) as plan:
+    with sqlite.plan(sides[0], sides[1], Options(chunk_rows=250)) as plan:
         return job("database_migrate", plan.parameters, **options)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
+from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
 
 from .databases import connect, content, execute, leftovers, migrate
 from .executors import FALLBACK, environment, job
@@ -82,7 +83,7 @@ def change(source: Path) -> None:
 
 def plan_job(source: Path, destination: Path) -> bytes:
     here, there = {"database": str(source)}, {"database": str(destination)}
-    with sqlite.plan(here, there, sqlite.Options(chunk_rows=3, if_exists="sync")) as plan:
+    with sqlite.plan(here, there, Options(chunk_rows=3, if_exists="sync")) as plan:
         return job("database_migrate", plan.parameters)
 
 

@@ -8,94 +8,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import typing as t
-from dataclasses import dataclass, field
 
 from . import sqlite_record, sqlite_schema
 from .errors import DatabaseError
+from .options import Options
+from .plan import Plan
 from .sqlite_comparison import ADVICE, Comparer, Comparison, Wishes, drop_object
 from .sqlite_connection import SIDE_FILES, Reader, is_empty, locate
 from .sqlite_schema import Schema
 from .sqlite_selection import Selection, select
 from .sqlite_statements import TOUCH_SCHEMA, create_sequences, statements
 
-_CONNECTION = {
-    "type": "dict",
-    "required": True,
-    "options": {
-        "engine": {"type": "str", "choices": ["sqlite"], "default": "sqlite"},
-        "database": {"type": "path"},
-        "url": {"type": "str", "no_log": True},
-        "password": {"type": "str", "no_log": True},
-    },
-}
+METHOD = {"chosen": "streaming", "reason": "both sides are SQLite files on this host"}
 
-ARGUMENT_SPEC: t.Dict[str, t.Any] = {
-    "source": _CONNECTION,
-    "destination": _CONNECTION,
-    "tables": {"type": "list", "elements": "str", "default": []},
-    "exclude": {"type": "list", "elements": "str", "default": []},
-    "if_exists": {"type": "str", "choices": ["fail", "sync", "replace"], "default": "fail"},
-    "prune": {"type": "bool", "default": False},
-    "verify": {"type": "str", "choices": ["none", "counts", "checksum", "full"], "default": "checksum"},
-    "chunk_rows": {"type": "int", "default": 1000000},
-    "resume": {"type": "bool", "default": True},
-    "bookkeeping": {"type": "str", "choices": ["keep", "remove"], "default": "keep"},
-}
-
-OPTIONS = ("tables", "exclude", "if_exists", "prune", "verify", "chunk_rows", "resume", "bookkeeping")
-
+_CHUNK_ROWS = 1000000
 _LARGE = 1 << 30
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of database_migrate that decide the plan, as documented there; dry_run: nothing will be written."""
-
-    tables: t.Sequence[str] = ()
-    exclude: t.Sequence[str] = ()
-    if_exists: str = "fail"
-    prune: bool = False
-    verify: str = "checksum"
-    chunk_rows: int = 1000000
-    resume: bool = True
-    bookkeeping: str = "keep"
-    dry_run: bool = False
-
-
-@dataclass
-class Plan:
-    """What the executor is to do: parameters of the job; and what the user should know.
-
-    snapshot: {kind, journal_mode, writers: continue or wait}. omitted: {kind, name, reason}. extra_tables: what the
-    destination alone has, and keeps. A context manager: the planner's connections stay open until it is left, so
-    that no side file is left beside a database that the executor only reads.
-    """
-
-    parameters: t.Dict[str, t.Any]
-    snapshot: t.Dict[str, str]
-    omitted: t.List[t.Dict[str, str]]
-    extra_tables: t.List[str]
-    readers: t.List[Reader] = field(default_factory=list)
-
-    def __enter__(self) -> Plan:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        while self.readers:
-            self.readers.pop().close()
-
-
-def check(options: Options) -> None:
-    """Raise DatabaseError for an option that can be used nowhere."""
-    if options.chunk_rows < 1:
-        raise DatabaseError("give 1 or more rows", "chunk_rows", options.chunk_rows)
 
 
 def plan(source: t.Mapping[str, t.Any], destination: t.Mapping[str, t.Any], options: Options) -> Plan:
@@ -104,7 +36,6 @@ def plan(source: t.Mapping[str, t.Any], destination: t.Mapping[str, t.Any], opti
     source, destination: {engine: sqlite, database: path} or {url: sqlite:///path}. Raises DatabaseError, before
     anything is touched, for everything that can be known beforehand.
     """
-    check(options)
     paths = locate(source, "source"), locate(destination, "destination")
     exists = _check_places(*paths)
     readers = [Reader(paths[0], "source")]
@@ -185,7 +116,21 @@ class _Planner:
         if not options.dry_run and len(self._readers) > 1:
             # The executor replaces or writes it, and needs it for itself.
             self._readers.pop().close()
-        return Plan(parameters, snapshot, selection.omitted, comparison.extra, self._readers)
+        held = contextlib.ExitStack()
+        # They stay open, so that no side file is left beside a database that the executor only reads.
+        for reader in self._readers:
+            held.callback(reader.close)
+        return Plan(
+            operation="database_migrate",
+            parameters=parameters,
+            sides=(self._source_path, self._destination_path),
+            method=METHOD,
+            snapshot=snapshot,
+            omitted=selection.omitted,
+            extra_tables=comparison.extra,
+            writes=[self._destination_path],
+            held=held,
+        )
 
     def _compare_encodings(self, comparison: Comparison) -> None:
         theirs = self._readers[1].value("PRAGMA encoding")
@@ -218,7 +163,7 @@ class _Planner:
             "destination_exists": self._exists,
             "verify": options.verify,
             "integrity": self._integrity(),
-            "chunk_rows": options.chunk_rows,
+            "chunk_rows": options.chunk_rows or _CHUNK_ROWS,
             "resume": options.resume,
             "digest": self._digest(tables, objects),
             "source_schema_version": schema.version,

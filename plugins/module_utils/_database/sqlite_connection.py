@@ -14,6 +14,7 @@ import stat
 import typing as t
 import urllib.parse
 
+from .endpoint import redacted
 from .errors import DatabaseError
 
 if t.TYPE_CHECKING:
@@ -30,8 +31,9 @@ SIDE_FILES = ("-journal", "-wal", "-shm")
 def locate(connection: t.Mapping[str, t.Any], option: str) -> str:
     """Absolute path, symbolic links resolved, of the database that {engine, database} or {url} names."""
     engine, database, url = (connection.get(key) for key in ("engine", "database", "url"))
-    if connection.get("password"):
-        raise DatabaseError("a SQLite file has no password", option + ".password")
+    for name in ("host", "port", "user", "password", "tls"):
+        if connection.get(name):
+            raise DatabaseError("a SQLite file has no %s" % name, "%s.%s" % (option, name))
     if url:
         if database:
             raise DatabaseError("give url or database, not both", option)
@@ -49,11 +51,6 @@ def locate(connection: t.Mapping[str, t.Any], option: str) -> str:
     if "\0" in str(database):
         raise DatabaseError("a path cannot hold a NUL", option + ".database")
     return os.path.realpath(os.path.expanduser(str(database)))
-
-
-def redacted(url: str) -> str:
-    """*url* without a password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def uri(path: str, mode: str) -> str:

@@ -109,12 +109,12 @@ def distrust(directory: str) -> t.Optional[str]:
 
 
 def kept() -> t.List[str]:
-    """What this collection keeps for this user on this host: the engine, checksums, jobs, and lists of changes and
-    differences."""
+    """What this collection keeps for this user on this host: the engine, checksums, jobs, lists of changes and
+    differences, and proofs that databases are equal."""
     bases = [os.path.dirname(directory) for directory in engine_directories()] + state_directories()
     found = []
     for base in dict.fromkeys(bases):
-        for name in ("engine", "checksums", "jobs", "changes", "differences"):
+        for name in ("engine", "checksums", "jobs", "changes", "differences", "equal"):
             directory = os.path.join(base, name)
             if os.path.lexists(directory) and distrust(directory) is None:
                 found.append(directory)

@@ -40,7 +40,7 @@ DATABASE_OPTIMIZATION = Section(
             {
                 "parallel_tables": count("Tables in work at once.", 4, maximum=_CONNECTIONS),
                 "parallel_chunks": count("Chunks of one table in work at once.", 2, maximum=_CONNECTIONS),
-                "chunk_size": count("Rows of one chunk of a table.", 1000000, "database_migrate.chunk_rows"),
+                "chunk_size": count("Rows of one chunk of a table.", None, "database_migrate.chunk_rows"),
             },
         ),
     },
@@ -69,7 +69,9 @@ MIGRATION_METHODS = Section(
             {
                 "method": choice("How it is moved.", "streaming", _METHODS),
                 "chunk_size": count("Rows of one chunk of a table.", None, "database_migrate.chunk_rows"),
-                "parallel_streams": count("Chunks in work at once, over all tables.", 8, maximum=_CONNECTIONS),
+                "parallel_streams": count(
+                    "Chunks in work at once, over all tables.", 4, "database_migrate.parallel_chunks", maximum=128
+                ),
             },
         ),
         "cross_platform": Section(

@@ -81,13 +81,17 @@ FILE_SYNC_OPTIONS = _JOB_OPTIONS | frozenset(
 
 DATABASE_MIGRATE_OPTIONS = _JOB_OPTIONS | frozenset(
     (
+        "allow_losses",
         "bookkeeping",
         "chunk_rows",
+        "connect_timeout",
         "destination",
         "exclude",
         "if_exists",
+        "parallel_chunks",
         "prune",
         "resume",
+        "retries",
         "source",
         "tables",
         "verify",

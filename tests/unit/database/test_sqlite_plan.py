@@ -15,6 +15,8 @@ import pytest
 
 from ansible_collections.migration.assistant.plugins.module_utils._database import sqlite
 from ansible_collections.migration.assistant.plugins.module_utils._database.errors import DatabaseError
+from ansible_collections.migration.assistant.plugins.module_utils._database.options import Options
+from ansible_collections.migration.assistant.plugins.module_utils._database.plan import Plan
 
 
 def make(path: Path, *statements: str) -> Path:
@@ -41,7 +43,7 @@ def source(tmp_path: Path) -> Path:
 
 def refusal(source: t.Mapping[str, t.Any], destination: t.Mapping[str, t.Any], **options: t.Any) -> DatabaseError:
     with pytest.raises(DatabaseError) as caught:
-        sqlite.plan(source, destination, sqlite.Options(**options)).close()
+        sqlite.plan(source, destination, Options(**options)).close()
     assert "\n" not in str(caught.value)
     return caught.value
 
@@ -50,7 +52,7 @@ def at(path: Path) -> dict[str, str]:
     return {"engine": "sqlite", "database": str(path)}
 
 
-def names(plan: sqlite.Plan, kind: str) -> list[str]:
+def names(plan: Plan, kind: str) -> list[str]:
     return [item["name"] for item in plan.parameters[kind]]
 
 
@@ -122,9 +124,7 @@ def test_connections_that_cannot_be(connection: t.Mapping[str, t.Any], part: str
 
 
 def test_a_url_is_a_path(source: Path, tmp_path: Path) -> None:
-    with sqlite.plan(
-        {"url": "sqlite:///%s" % source}, {"url": "sqlite:///%s/new.db" % tmp_path}, sqlite.Options()
-    ) as plan:
+    with sqlite.plan({"url": "sqlite:///%s" % source}, {"url": "sqlite:///%s/new.db" % tmp_path}, Options()) as plan:
         assert plan.parameters["source"]["database"] == str(source)
         assert plan.parameters["destination"]["database"] == str(tmp_path / "new.db")
 
@@ -135,7 +135,7 @@ def test_a_pattern_without_a_match(source: Path, tmp_path: Path) -> None:
 
 
 def test_what_needs_a_left_out_table_is_left_out(source: Path, tmp_path: Path) -> None:
-    with sqlite.plan(at(source), at(tmp_path / "n"), sqlite.Options(exclude=["ORD*", "log"])) as plan:
+    with sqlite.plan(at(source), at(tmp_path / "n"), Options(exclude=["ORD*", "log"])) as plan:
         assert names(plan, "tables") == ["customers"]
         assert names(plan, "objects") == ["plain"]
         assert {(item["kind"], item["name"]) for item in plan.omitted} == {
@@ -173,14 +173,14 @@ def test_replace_does_not_lose_tables_silently(source: Path, tmp_path: Path) -> 
 def test_other_definitions_are_not_ours_to_change(source: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "b.db", "CREATE TABLE log (what TEXT, more)")
     assert "log" in str(refusal(at(source), at(other)))
-    with sqlite.plan(at(source), at(other), sqlite.Options(if_exists="sync")) as plan:
+    with sqlite.plan(at(source), at(other), Options(if_exists="sync")) as plan:
         actions = {table["name"]: table["action"] for table in plan.parameters["tables"]}
     assert actions == {"orders": "create", "customers": "create", "log": "rebuild"}
 
 
 def test_an_empty_destination_counts_as_none(source: Path, tmp_path: Path) -> None:
     (tmp_path / "b.db").touch()
-    with sqlite.plan(at(source), at(tmp_path / "b.db"), sqlite.Options()) as plan:
+    with sqlite.plan(at(source), at(tmp_path / "b.db"), Options()) as plan:
         assert plan.parameters["strategy"] == "build" and plan.parameters["destination_exists"] is True
 
 
@@ -197,7 +197,7 @@ def test_an_empty_destination_counts_as_none(source: Path, tmp_path: Path) -> No
 def test_chunks_need_no_sorting_and_no_scan(definition: str, tmp_path: Path) -> None:
     """The next chunk begins where the position is, by the table's own tree."""
     path = make(tmp_path / "a.db", definition, "CREATE INDEX i ON t (b, a)")
-    with sqlite.plan(at(path), at(tmp_path / "n"), sqlite.Options()) as plan:
+    with sqlite.plan(at(path), at(tmp_path / "n"), Options()) as plan:
         table = plan.parameters["tables"][0]
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("ATTACH ? AS src", (str(path),))
@@ -215,6 +215,6 @@ def test_chunks_need_no_sorting_and_no_scan(definition: str, tmp_path: Path) -> 
 def test_no_connection_outlives_the_plan(source: Path, tmp_path: Path) -> None:
     make(source, "PRAGMA journal_mode = WAL")
     before = sorted(os.listdir(tmp_path))
-    with sqlite.plan(at(source), at(tmp_path / "new.db"), sqlite.Options()) as plan:
+    with sqlite.plan(at(source), at(tmp_path / "new.db"), Options()) as plan:
         assert plan.snapshot == {"kind": "one read transaction", "journal_mode": "wal", "writers": "continue"}
     assert sorted(os.listdir(tmp_path)) == before
