@@ -35,7 +35,8 @@ def make(clone: Path, *arguments: str, code: int = 0, **environment: str) -> tup
     done = subprocess.run(
         ["make", *arguments],
         cwd=clone,
-        env={**os.environ, **environment},
+        # What this run of the tests was given is not for that one.
+        env={**{name: value for name, value in os.environ.items() if name not in ("ARGS", "CONFIG")}, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
