@@ -16,8 +16,10 @@ from .executors import REPOSITORY, Executor, Run, run
 from .servers import Database
 
 PROTOCOL = REPOSITORY / "go-engine" / "protocol"
-JOB_SCHEMA = json.loads((PROTOCOL / "job.schema.json").read_text(encoding="utf-8"))
-EVENT_SCHEMA = json.loads((PROTOCOL / "event.schema.json").read_text(encoding="utf-8"))
+_JOBS = json.loads((PROTOCOL / "job.schema.json").read_text(encoding="utf-8"))["$defs"]
+# Made once: that takes longer than an event does.
+_PARAMETERS = jsonschema.Draft202012Validator({**_JOBS["table_copy"], "$defs": _JOBS})
+_EVENTS = jsonschema.Draft202012Validator(json.loads((PROTOCOL / "event.schema.json").read_text(encoding="utf-8")))
 
 RECORDS = (
     "CREATE TABLE chunk (name text, number bigint, low text, high text, done boolean NOT NULL DEFAULT false,"
@@ -98,10 +100,10 @@ def copy(
     """Run a job in a snapshot that is held as long as it runs. The job and all events are as the protocol has them."""
     with source.snapshot() as snapshot:
         wire = parameters(source, destination, tables, **{"snapshot": snapshot, **other})
-        jsonschema.validate(wire, {**JOB_SCHEMA["$defs"]["table_copy"], "$defs": JOB_SCHEMA["$defs"]})
+        _PARAMETERS.validate(wire)
         done = run(executor, "table_copy", wire, dry_run=dry_run, patience=patience, progress_interval=0.05)
     for event in done.events:
-        jsonschema.validate(event, EVENT_SCHEMA)
+        _EVENTS.validate(event)
     return done
 
 

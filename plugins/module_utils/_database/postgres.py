@@ -150,13 +150,14 @@ class _Planner:
         books = _silent("schema", BOOKKEEPING, list(bookkeeping.CREATE))
         forgets = self._options.bookkeeping == "remove"
         planned = []
-        sizes = Sizes(self._options.chunk_rows or _CHUNK_ROWS)
         early: t.List[t.Dict[str, t.Any]] = []
         for table in tables:
             if table.is_partitioned:
                 continue
             action, claimed, refusal = self._judge(schema, table)
-            job = plan_table(table, action, sizes, refusal)
+            goes_on = action == "load" and not claimed
+            began = bookkeeping.first_bound(self._destination, table.label) if goes_on else None
+            job = plan_table(table, action, Sizes(self._options.chunk_rows or _CHUNK_ROWS, began), refusal)
             keys, rest = schema.of_table(table)
             if refusal is not None and (keys or rest):
                 lacking = ", ".join("%s %s" % (step["kind"], step["name"]) for step in keys + rest)

@@ -46,6 +46,12 @@ def records(session: Session) -> t.Dict[str, Record]:
     return {name: Record(*rest) for name, *rest in rows}
 
 
+def first_bound(session: Session, label: str) -> t.Optional[str]:
+    """The upper bound of the first chunk of a table that is being written; None where nothing is known of it."""
+    rows = session.rows("SELECT high FROM %s WHERE name = %%s AND number = 1" % _CHUNKS, label)
+    return rows[0][0] if rows else None
+
+
 def claim(label: str, source: str, position: t.Optional[str]) -> t.List[str]:
     """What says that a table is being written; nothing is known of its chunks then."""
     values = ", ".join(literal(value) for value in (label, source, position))

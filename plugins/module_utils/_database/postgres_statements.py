@@ -13,6 +13,7 @@ not tell; values of types whose equality is identity are hashed as they are, whi
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from . import postgres_bookkeeping as bookkeeping
@@ -27,6 +28,7 @@ _GUESSED_ROW = 100
 _BUCKET_ROWS = 500000
 _MOST_BUCKETS = 65536
 _FIRST_OF_USERS = 16384
+_BOUND = re.compile(r"'\(([1-9][0-9]*),0\)'\Z")
 
 # Types by their numbers, which are the same everywhere.
 _INTEGERS = (21, 23, 20, 26)
@@ -41,9 +43,11 @@ _BY_NAME = frozenset((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 
 
 
 class Sizes(t.NamedTuple):
-    """chunk_rows: rows of a chunk, as the user wishes."""
+    """chunk_rows: rows of a chunk, as the user wishes. first_bound: where the first chunk ended of the run that is gone
+    on with, whatever the user wished then."""
 
     chunk_rows: int
+    first_bound: t.Optional[str] = None
 
 
 def plan_table(table: Table, action: str, sizes: Sizes, refusal: t.Optional[str]) -> t.Dict[str, t.Any]:
@@ -92,7 +96,8 @@ def _by_pages(table: Table, sizes: Sizes) -> t.Dict[str, t.Any]:
     rows = table.rows or max(table.heap_bytes // _GUESSED_ROW, 1)
     by_rows = pages * sizes.chunk_rows // rows
     by_bytes = pages * _CHUNK_BYTES // max(table.bytes, 1)
-    step = max(1, min(by_rows, by_bytes))
+    began = _BOUND.match(sizes.first_bound or "")
+    step = int(began.group(1)) if began else max(1, min(by_rows, by_bytes))
     condition = {"above": "ctid >= {key}", "upto": "ctid < {key}"}
     return {
         "range_source": condition,
