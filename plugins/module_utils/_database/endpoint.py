@@ -32,7 +32,7 @@ ARGUMENT_SPEC: t.Dict[str, t.Any] = {
         "tls": {
             "type": "dict",
             "options": {
-                "mode": {"type": "str", "choices": list(TLS_MODES), "default": "prefer"},
+                "mode": {"type": "str", "choices": list(TLS_MODES)},
                 "root_certificate": {"type": "path"},
                 "certificate": {"type": "path"},
                 "key": {"type": "path", "no_log": False},
@@ -145,7 +145,8 @@ def _take_url(url: str, option: str, given: t.Dict[str, t.Any], tls: t.Dict[str,
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise DatabaseError("it cannot be read (%s)" % exc, name, redacted(url)) from exc
+        # Its words may be those of a password.
+        raise DatabaseError("it cannot be read; escape what is no letter or digit in a password", name) from exc
     query = {key: values[-1] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
     said = {
         "host": unquote(parts.hostname) if parts.hostname else query.pop("host", None),
@@ -164,6 +165,8 @@ def _take_url(url: str, option: str, given: t.Dict[str, t.Any], tls: t.Dict[str,
         if key not in _TLS_PARAMETERS:
             known = ", ".join(_TLS_PARAMETERS)
             raise DatabaseError("%s is unknown there; known are %s" % (key, known), name, redacted(url))
+        if _TLS_PARAMETERS[key] in tls:
+            raise DatabaseError("give %s there or as an option of tls, not both" % key, name, redacted(url))
         tls[_TLS_PARAMETERS[key]] = value
     if tls.get("mode") not in (None, *TLS_MODES):
         raise DatabaseError("sslmode is one of %s" % ", ".join(TLS_MODES), name, redacted(url))

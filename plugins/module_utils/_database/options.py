@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from . import endpoint
 from .errors import DatabaseError
 
-LOSSES = ("event_triggers", "large_objects", "publications", "subscriptions")
+LOSSES = ("event_triggers", "extension_tables", "large_objects", "publications", "subscriptions")
 
 ARGUMENT_SPEC: t.Dict[str, t.Any] = {
     "source": endpoint.ARGUMENT_SPEC,

@@ -21,8 +21,10 @@ from .options import Options
 from .plan import Plan, forget
 from .postgres_catalog import BOOKKEEPING, Table
 from .postgres_losses import losses
-from .postgres_schema import Schema
-from .postgres_session import LOADING, SESSION, Session, Snapshot, identity, position
+from .postgres_obstacles import Obstacles
+from .postgres_schema import Schema, silent
+from .postgres_selection import without_event_triggers
+from .postgres_session import LOADING, SESSION, Session, Snapshot, identity, is_same_server, position
 from .postgres_statements import Sizes, plan_table
 
 METHOD = {"chosen": "streaming", "reason": "rows go from server to server as they are"}
@@ -55,8 +57,12 @@ class _Planner:
         self._destination = destination
         self._options = options
         self._identities = identity(source), identity(destination)
-        if self._identities[0] == self._identities[1]:
+        if options.if_exists == "replace":
+            message = "a database of PostgreSQL is not replaced; drop what is to be made anew, or give sync"
+            raise DatabaseError(message, "if_exists", "replace")
+        if self._identities[0] == self._identities[1] and is_same_server(source, destination):
             raise DatabaseError("it is the same database as the source", "destination", destination.server)
+        self._encodings = [str(session.value("SHOW server_encoding")) for session in (source, destination)]
         self._snapshot = Snapshot(source)
         self._position = position(destination)
         self._kept = bookkeeping.exists(destination)
@@ -79,13 +85,20 @@ class _Planner:
         here = postgres_dump.dump(tool, self._source.server, self._snapshot.name, staying)
         there = postgres_dump.dump(tool, self._destination.server, None)
         selection = postgres_selection.select(self._source, found, chosen, here)
+        if any(item["kind"] == "event trigger" for item in lost):
+            selection = without_event_triggers(selection)
         existing = postgres_catalog.tables(self._destination)
-        schema = Schema(self._source, self._destination, selection, there, existing, self._options)
+        is_ours = self._options.if_exists != "fail" or any(
+            record.source == self._identities[0] for record in self._records.values()
+        )
+        schema = Schema((self._source, self._destination), selection, there, existing, is_ours)
         names = {table.label for table in found}
         extra = [table for table in existing if table.label not in names]
-        parameters = {**self._connections(), **self._work(schema, selection.tables, extra)}
-        kept = [] if self._options.prune else [table.label for table in extra]
-        return self._plan(parameters, selection.omitted + lost, kept)
+        going = extra if self._options.prune else []
+        obstacles = Obstacles(self._destination, selection.definitions, existing, going)
+        parameters = {**self._connections(), **self._work(schema, obstacles, selection.tables, going)}
+        kept = [table.label for table in extra if table not in going]
+        return self._plan(parameters, selection.omitted + lost, kept + schema.extra)
 
     def _lock(self) -> None:
         """Keep other migrations away from the destination until its session is closed."""
@@ -145,27 +158,23 @@ class _Planner:
             "resume": options.resume,
         }
 
-    def _work(self, schema: Schema, tables: t.Sequence[Table], extra: t.Sequence[Table]) -> t.Dict[str, t.Any]:
-        prepare = [schema.drop(extra)] if self._options.prune and extra else []
-        books = _silent("schema", BOOKKEEPING, list(bookkeeping.CREATE))
-        forgets = self._options.bookkeeping == "remove"
+    def _work(
+        self, schema: Schema, obstacles: Obstacles, tables: t.Sequence[Table], going: t.Sequence[Table]
+    ) -> t.Dict[str, t.Any]:
+        there = {table.label: table for table in postgres_catalog.tables(self._destination)}
+        claims = {}
         planned = []
         early: t.List[t.Dict[str, t.Any]] = []
         for table in tables:
             if table.is_partitioned:
                 continue
-            action, claimed, refusal = self._judge(schema, table)
-            goes_on = action == "load" and not claimed
-            began = bookkeeping.first_bound(self._destination, table.label) if goes_on else None
-            job = plan_table(table, action, Sizes(self._options.chunk_rows or _CHUNK_ROWS, began), refusal)
+            action, claim, refusal = self._judge(schema, table)
             keys, rest = schema.of_table(table)
-            if refusal is not None and (keys or rest):
-                lacking = ", ".join("%s %s" % (step["kind"], step["name"]) for step in keys + rest)
+            if refusal is not None and schema.lacking(table):
                 message = "its table %s lacks %s, and this collection did not write it; %s"
-                there = self._destination.server
-                raise DatabaseError(
-                    message % (table.label, lacking, ADVICE), "destination", there, "destination_exists"
-                )
+                text = message % (table.label, ", ".join(schema.lacking(table)), ADVICE)
+                raise DatabaseError(text, "destination", self._destination.server, "destination_exists")
+            job = self._table(table, action, bool(claim), refusal)
             if action == "sync" and keys:
                 # What is there of an interrupted run is found by its key.
                 early += keys
@@ -173,31 +182,78 @@ class _Planner:
                 rest = keys + rest
             job["finish"] = [stage for stage in (rest, _analyze(table, action)) if stage]
             if action == "sync":
-                job["complete"] = bookkeeping.complete(table.label) if self._is_unfinished(table) else []
-                job.update(schema.foreign_keys(table))
-                if table.label not in self._records and refusal is None and not forgets:
-                    adopted = _silent("record", table.label, bookkeeping.adopt(table.label, self._identities[0]))
-                    job["unhook"] = [books, adopted, *job["unhook"]]
-            schema.claim(table, claimed)
+                self._guard(job, table, there[table.label], obstacles, bool(schema.refresh()))
+            if claim:
+                claims[table.schema, table.name] = claim
             planned.append((table.bytes, job))
         planned.sort(key=lambda pair: -pair[0])
         jobs = [job for _bytes, job in planned]
         writes_books = any(job["action"] == "load" for job in jobs)
-        if writes_books:
-            prepare.insert(0, books)
-        finish = schema.after()
-        if forgets and (writes_books or self._kept):
-            finish.append([_silent("schema", BOOKKEEPING, [bookkeeping.REMOVE])])
+        prepare = [self._books()] if writes_books else []
+        if going:
+            prepare.append(schema.drop(going))
         return {
-            "prepare": [*prepare, *schema.before(), *early],
+            "prepare": [*prepare, *schema.before(claims), *early],
             "tables": jobs,
-            "finish": finish,
-            "refresh": schema.refresh(),
+            **self._ending(schema, writes_books),
         }
 
-    def _is_unfinished(self, table: Table) -> bool:
+    def _table(self, table: Table, action: str, is_claimed: bool, refusal: t.Optional[str]) -> t.Dict[str, t.Any]:
+        goes_on = action == "load" and not is_claimed
+        began = bookkeeping.first_bound(self._destination, table.label) if goes_on else None
+        sizes = Sizes(self._options.chunk_rows or _CHUNK_ROWS, began, self._encodings[0] != self._encodings[1])
+        job = plan_table(table, action, sizes, refusal)
+        if is_claimed and self._options.dry_run:
+            # What is recorded would be forgotten first.
+            job.update(chunks=None, split=None, done=None)
+        return job
+
+    def _guard(
+        self, job: t.Dict[str, t.Any], table: Table, there: Table, obstacles: Obstacles, has_views: bool
+    ) -> None:
+        """What is done around the repairs of a table, and put down of them."""
+        for name, part in obstacles.of(there).items():
+            job[name] = part
+        if not table.key:
+            # So that a second try sees what the first has committed, if its answer was lost.
+            job["before_repair"].insert(0, "LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE" % table.quoted)
+        fixed = obstacles.immovable(there)
+        if fixed is not None and job["refusal"] is None:
+            message = (
+                "destination: %s: its table %s differs from the source, and the foreign key %s, which is not of the"
+            )
+            message += " source or leads to what is left out, stands in the way of a repair"
+            job["refusal"] = message % (self._destination.server, table.label, fixed)
         record = self._records.get(table.label)
-        return record is not None and not record.complete
+        if record is not None and not record.complete:
+            job["complete"] = bookkeeping.complete(table.label)
+        if self._options.bookkeeping == "remove":
+            return
+        source = self._identities[0]
+        notes = []
+        if record is None and job["refusal"] is None:
+            notes.append(silent("record", table.label, bookkeeping.adopt(table.label, source)))
+        if has_views:
+            notes.append(silent("record", bookkeeping.VIEWS, bookkeeping.owe(source)))
+        if notes:
+            job["unhook"] = [self._books(), *notes, *job["unhook"]]
+
+    def _books(self) -> t.Dict[str, t.Any]:
+        return silent("schema", BOOKKEEPING, list(bookkeeping.CREATE))
+
+    def _ending(self, schema: Schema, writes_books: bool) -> t.Dict[str, t.Any]:
+        """The stages that follow when all tables are done."""
+        finish, refresh = schema.after(), schema.refresh()
+        views = self._records.get(bookkeeping.VIEWS)
+        if refresh:
+            paid = silent("record", bookkeeping.VIEWS, bookkeeping.paid())
+            if self._options.bookkeeping == "keep":
+                refresh.append([paid])
+            if views is not None and not views.complete:
+                finish, refresh = finish + refresh, []
+        if self._options.bookkeeping == "remove" and (writes_books or self._kept):
+            finish.append([silent("schema", BOOKKEEPING, [bookkeeping.REMOVE])])
+        return {"finish": finish, "refresh": refresh}
 
     def _judge(self, schema: Schema, table: Table) -> t.Tuple[str, t.List[str], t.Optional[str]]:
         """What is to be done with a table, what claims it, and why it must not be changed."""
@@ -206,7 +262,7 @@ class _Planner:
         if not schema.has(table):
             return "load", claim, None
         record = self._records.get(table.label)
-        if record is None:
+        if record is None or record.source != source:
             refusal = None
             if self._options.if_exists == "fail":
                 refusal = (
@@ -244,12 +300,9 @@ class _Planner:
     def _digest(self) -> str:
         options = self._options
         content = [list(options.tables), list(options.exclude), options.prune, list(options.allow_losses)]
+        content.append(options.bookkeeping)
         return hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()
 
 
-def _silent(kind: str, name: str, sql: t.List[str]) -> t.Dict[str, t.Any]:
-    return {"action": "none", "kind": kind, "name": name, "sql": sql}
-
-
 def _analyze(table: Table, action: str) -> t.List[t.Dict[str, t.Any]]:
-    return [_silent("statistics", table.label, ["ANALYZE %s" % table.quoted])] if action == "load" else []
+    return [silent("statistics", table.label, ["ANALYZE %s" % table.quoted])] if action == "load" else []

@@ -17,6 +17,8 @@ from .postgres_session import Session
 _TABLES = BOOKKEEPING + ".tables"
 _CHUNKS = BOOKKEEPING + ".chunks"
 
+# In the place of a table's name, which has a dot.
+VIEWS = "materialized views"
 CREATE = (
     "CREATE SCHEMA IF NOT EXISTS " + BOOKKEEPING,
     "COMMENT ON SCHEMA %s IS 'written by the Ansible collection migration.assistant'" % BOOKKEEPING,
@@ -70,6 +72,20 @@ def adopt(label: str, source: str) -> t.List[str]:
     ]
 
 
+def owe(source: str) -> t.List[str]:
+    """What says that views are to be refreshed, before the rows change that they show."""
+    values = "%s, %s, false" % (literal(VIEWS), literal(source))
+    return [
+        "INSERT INTO %s (name, source, complete) VALUES (%s) ON CONFLICT (name) DO UPDATE SET complete = false"
+        % (_TABLES, values)
+    ]
+
+
+def paid() -> t.List[str]:
+    """What says that they were."""
+    return ["UPDATE %s SET complete = true WHERE name = %s" % (_TABLES, literal(VIEWS))]
+
+
 def of_chunks(label: str) -> t.Dict[str, t.Any]:
     """The statements of a table of the job that keep its chunks."""
     name = literal(label)
@@ -83,9 +99,8 @@ def of_chunks(label: str) -> t.Dict[str, t.Any]:
 
 
 def complete(label: str) -> t.List[str]:
-    """What says that a table is written. It waits until that, and all before it, is on disk."""
+    """What says that a table is written."""
     return [
-        "SET LOCAL synchronous_commit = on",
         "UPDATE %s SET complete = true WHERE name = %s" % (_TABLES, literal(label)),
         "DELETE FROM %s WHERE name = %s" % (_CHUNKS, literal(label)),
     ]

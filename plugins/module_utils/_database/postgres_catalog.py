@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from .postgres_session import Session
 
 BOOKKEEPING = "migration_assistant"
+# Numbers of types from here on are those of users and extensions, and differ from one database to the other.
+FIRST_OF_USERS = 16384
 
 # Schemas that are the server's own, or ours.
 _OURS = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND n.nspname <> '%s'" % BOOKKEEPING
@@ -26,9 +28,7 @@ _TABLES = (
     "SELECT c.oid, n.nspname, c.relname, c.relkind::text, greatest(c.reltuples, 0)::bigint,"
     " CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) ELSE 0 END,"
     " CASE WHEN c.relkind = 'r' THEN pg_table_size(c.oid) ELSE 0 END,"
-    " has_table_privilege(c.oid, 'SELECT'),"
-    " EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),"
-    " EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid)"
+    " has_table_privilege(c.oid, 'SELECT')"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {0} AND {1}"
     " ORDER BY n.nspname, c.relname".format(_OURS, _NO_EXTENSION)
@@ -38,18 +38,17 @@ _COLUMNS = (
     "SELECT a.attrelid, a.attname, a.attnum, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', b.oid,"
     " b.typtype::text, CASE WHEN b.typsubscript::text = 'array_subscript_handler' THEN b.typelem ELSE 0 END,"
     " b.typreceive <> 0 AND b.typsend <> 0,"
-    " coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')), true)"
+    " coalesce(l.collname IN ('C', 'POSIX'), true)"
     " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
     " JOIN pg_type y ON y.oid = a.atttypid"
     " JOIN pg_type b ON b.oid = CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.oid END"
     " LEFT JOIN pg_collation l ON l.oid = a.attcollation"
-    " JOIN pg_database d ON d.datname = current_database()"
     " WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND {0}"
     " ORDER BY a.attrelid, a.attnum".format(_OURS)
 )
 # The primary key first, then unique indexes by which each row can be told from all others; short ones first.
 _KEYS = (
-    "SELECT i.indrelid, i.indkey::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+    "SELECT i.indrelid, (i.indkey[:i.indnkeyatts - 1])::int2[] FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND {0}"
     " AND NOT EXISTS (SELECT FROM unnest(i.indkey[:i.indnkeyatts - 1]) k JOIN pg_attribute a"
@@ -73,7 +72,8 @@ _OWNED = (
     " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {0}".format(_OURS)
 )
 _FOREIGN_KEYS = (
-    "SELECT o.conrelid, o.confrelid, o.conname, pg_get_constraintdef(o.oid) FROM pg_constraint o"
+    "SELECT o.conrelid, o.confrelid, o.conname, pg_get_constraintdef(o.oid),"
+    " quote_literal(obj_description(o.oid, 'pg_constraint')) FROM pg_constraint o"
     " WHERE o.contype = 'f' AND o.conparentid = 0"
 )
 _SEQUENCES = (
@@ -110,8 +110,6 @@ class Table:
     heap_bytes: int
     bytes: int
     readable: bool
-    has_triggers: bool
-    has_rules: bool
     columns: t.List[Column] = field(default_factory=list)
     key: t.List[Column] = field(default_factory=list)
 
@@ -131,10 +129,13 @@ class Table:
 
 
 class ForeignKey(t.NamedTuple):
+    """comment: as SQL writes it."""
+
     table: int
     referenced: int
     name: str
     definition: str
+    comment: t.Optional[str]
 
 
 class Sequence(t.NamedTuple):
@@ -157,8 +158,8 @@ def literal(value: t.Optional[str]) -> str:
 def tables(session: Session) -> t.List[Table]:
     """All that hold rows, and partitioned ones, in which only their partitions do."""
     found = {
-        oid: Table(oid, schema, name, kind == "p", rows, heap, size, readable, triggers, rules)
-        for oid, schema, name, kind, rows, heap, size, readable, triggers, rules in session.rows(_TABLES)
+        oid: Table(oid, schema, name, kind == "p", rows, heap, size, readable)
+        for oid, schema, name, kind, rows, heap, size, readable in session.rows(_TABLES)
     }
     for oid, *described in session.rows(_COLUMNS):
         if oid in found:
@@ -167,8 +168,10 @@ def tables(session: Session) -> t.List[Table]:
         table = found.get(oid)
         if table is not None and not table.key and not table.is_partitioned:
             by_number = {column.number: column for column in table.columns}
-            if all(number in by_number for number in numbers):
-                table.key = [by_number[number] for number in numbers]
+            key = [by_number.get(number) for number in numbers]
+            # What an extension compares by is not found without its schema.
+            if all(column is not None and (column.kind != "b" or column.base < FIRST_OF_USERS) for column in key):
+                table.key = [column for column in key if column is not None]
     return list(found.values())
 
 
@@ -177,7 +180,28 @@ def owners(session: Session) -> t.Dict[t.Tuple[str, str], int]:
     return {(schema, " ".join(name.split("\n"))): oid for oid, schema, name in session.rows(_OWNED)}
 
 
+def parents(session: Session) -> t.Dict[int, int]:
+    """Of each partition the table that it is one of."""
+    return dict(
+        session.rows(
+            "SELECT i.inhrelid, i.inhparent FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE c.relispartition"
+        )
+    )
+
+
+def filled_views(session: Session) -> t.Set[t.Tuple[str, str]]:
+    """The materialized views that have been filled."""
+    return set(
+        session.rows(
+            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'm' AND c.relispopulated"
+        )
+    )
+
+
 def foreign_keys(session: Session) -> t.List[ForeignKey]:
+    """All of them, each once: not those that a partition has of its table."""
     return [ForeignKey(*row) for row in session.rows(_FOREIGN_KEYS)]
 
 

@@ -61,6 +61,11 @@ class Entry(t.NamedTuple):
     def key(self) -> t.Tuple[str, str, str]:
         return self.kind, self.schema, self.name
 
+    @property
+    def has_statement(self) -> bool:
+        """Some are but a remark."""
+        return any(line and not line.startswith("--") for line in self.sql.splitlines())
+
 
 class Definitions(t.NamedTuple):
     """Both in an order in which they can be carried out. before: without them there are no rows; after: what is better

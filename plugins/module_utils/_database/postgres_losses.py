@@ -19,8 +19,22 @@ _QUERIES = {
     "publications": "SELECT pubname FROM pg_publication ORDER BY 1",
     "subscriptions": "SELECT subname FROM pg_stat_subscription ORDER BY 1",
 }
+_CONFIGURATION = (
+    "SELECT format('%I.%I', n.nspname, c.relname), x.condition FROM pg_extension e,"
+    " unnest(e.extconfig, e.extcondition) AS x (oid, condition) JOIN pg_class c ON c.oid = x.oid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' ORDER BY 1"
+)
 _EVENT_TRIGGERS = "SELECT evtname FROM pg_event_trigger ORDER BY 1"
 _IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+
+
+def _extension_tables(source: Session) -> t.List[str]:
+    """The tables of extensions that hold rows of users, which do not come with the extension."""
+    found = []
+    for name, condition in source.rows(_CONFIGURATION):
+        if source.value("SELECT EXISTS (SELECT FROM %s %s)" % (name, condition)):
+            found.append(str(name))
+    return found
 
 
 def losses(source: Session, destination: Session, options: Options) -> t.List[t.Dict[str, str]]:
@@ -29,6 +43,7 @@ def losses(source: Session, destination: Session, options: Options) -> t.List[t.
     if not destination.value(_IS_SUPERUSER):
         queries["event_triggers"] = _EVENT_TRIGGERS
     found = {kind: [str(row[0]) for row in source.rows(sql)] for kind, sql in queries.items()}
+    found["extension_tables"] = _extension_tables(source)
     forbidden = ["%s (%s)" % (kind, ", ".join(names)) for kind, names in found.items() if names]
     forbidden = [text for text in forbidden if text.split(" ")[0] not in options.allow_losses]
     if forbidden:

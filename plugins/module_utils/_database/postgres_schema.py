@@ -12,18 +12,16 @@ import typing as t
 
 from . import postgres_catalog as catalog
 from .errors import DatabaseError
-from .options import Options
 from .postgres_catalog import Table, literal, quote
 from .postgres_dump import Definitions, Entry
 from .postgres_selection import Selection
 from .postgres_session import Session
 
 Step = t.Dict[str, t.Any]
+Place = t.Tuple[str, str]
 
 # By what a user calls them, where pg_dump has its own word.
-_KINDS = {"FK CONSTRAINT": "foreign_key", "CHECK CONSTRAINT": "constraint", "TABLE ATTACH": "partition"}
-# Parts of something that is told already.
-_SILENT = ("SEQUENCE OWNED BY", "INDEX ATTACH", "DEFAULT")
+_KINDS = {"FK CONSTRAINT": "foreign key", "CHECK CONSTRAINT": "constraint", "TABLE ATTACH": "partition"}
 # What a table gets as soon as its own rows are there.
 _WITH_ROWS = ("INDEX", "CONSTRAINT")
 _OF_ROWS = "MATERIALIZED VIEW DATA"
@@ -32,73 +30,98 @@ _RENEWABLE = ("COMMENT",)
 
 
 class Schema:
-    """Compares the definitions of both sides. Raises DatabaseError for those that are there, but differ."""
+    """Compares the definitions of both sides. is_ours: whether what is there may be changed. Raises DatabaseError for
+    definitions that are there, but differ, and for what must not be changed."""
 
     def __init__(
         self,
-        source: Session,
-        destination: Session,
+        sessions: t.Tuple[Session, Session],
         selection: Selection,
         there: Definitions,
         existing: t.Sequence[Table],
-        options: Options,
+        is_ours: bool,
     ) -> None:
-        self._source = source
-        self._destination = destination
-        self._selection = selection
-        self._options = options
+        self._source, self._destination = sessions
+        self._is_ours = is_ours
         self._there = {table.label: table for table in existing}
         self._tables = {(table.schema, table.name): table for table in selection.tables}
-        known = {entry.key: entry.sql for entry in [*there.before, *there.after]}
-        self._owners = catalog.owners(source)
-        self._foreign_keys = catalog.foreign_keys(destination) if existing else []
-        self._claims: t.Dict[t.Tuple[str, str], t.List[str]] = {}
-        self._remade = self._to_make_again(known)
-        self._before = [entry for entry in selection.definitions.before if self._is_missing(entry, known)]
-        self._after = [
-            entry for entry in selection.definitions.after if entry.kind != _OF_ROWS and self._is_missing(entry, known)
-        ]
+        self._known = _texts([*there.before, *there.after])
+        self._owners = catalog.owners(self._source)
+        self._parents = catalog.parents(self._source)
+        # Some are but a remark, such as that of the schema public.
+        before, after = ([e for e in part if e.has_statement] for part in selection.definitions)
+        wanted = _texts([*before, *after])
+        # Two versions of the server may print one definition in two ways: then what is there is taken as it is.
+        if self._source.version // 10000 == self._destination.version // 10000:
+            self._refuse_differing([*before, *after], wanted)
+        self._sequences_wanted = [(e.schema, e.name) for e in before if e.kind == "SEQUENCE"]
+        self._of_rows = [entry for entry in after if entry.kind == _OF_ROWS]
+        missing = [entry for entry in before if self._is_missing(entry, wanted)]
+        self._late = [entry for entry in missing if entry.kind == "TABLE ATTACH" and self._has_parent(entry)]
+        self._before = [entry for entry in missing if entry not in self._late]
+        self._after = [entry for entry in after if entry.kind != _OF_ROWS and self._is_missing(entry, wanted)]
         self._with_rows = [entry for entry in self._after if entry.kind in _WITH_ROWS and self._is_of_rows(entry)]
+        self.extra = self._only_there(there, wanted, {table.label for table in existing})
 
-    def _to_make_again(self, known: t.Mapping[t.Tuple[str, str, str], str]) -> t.Set[t.Tuple[str, str]]:
-        """The tables whose definitions differ, if they may be made anew."""
-        entries = [*self._selection.definitions.before, *self._selection.definitions.after]
-        differing = [
-            entry
-            for entry in entries
-            if entry.key in known and known[entry.key] != entry.sql and entry.kind not in _RENEWABLE
-        ]
-        tables = {(entry.schema, entry.name) for entry in differing if entry.kind == "TABLE"}
-        may = self._options.if_exists == "replace"
-        wrong = [
-            entry
-            for entry in differing
-            if (entry.kind == "TABLE" and not may) or (entry.kind != "TABLE" and self._owner(entry) not in tables)
-        ]
-        if wrong:
-            names = ["%s %s" % (_kind(entry), _name(entry)) for entry in wrong]
-            more = "" if len(names) <= 5 else " and %d more" % (len(names) - 5)
-            advice = (
-                "" if not all(entry.kind == "TABLE" for entry in wrong) else "; if_exists: replace makes tables anew"
+    def _refuse_differing(self, entries: t.Sequence[Entry], wanted: t.Mapping[t.Any, t.Set[str]]) -> None:
+        differing = []
+        for entry in entries:
+            known = self._known.get(entry.key)
+            if known is None or entry.sql in known or entry.kind in _RENEWABLE:
+                continue
+            # What several have in common tells none of them apart; and a view that is made in two steps may be half
+            # made.
+            rule = ("RULE", entry.schema, "%s _RETURN" % entry.name)
+            if len(known) == len(wanted[entry.key]) == 1 and not (rule in wanted and rule not in self._known):
+                differing.append("%s %s" % (_kind(entry), _name(entry)))
+        if differing:
+            more = "" if len(differing) <= 5 else " and %d more" % (len(differing) - 5)
+            raise self._refusal(
+                "what is there is defined in another way than in the source: %s%s" % (", ".join(differing[:5]), more)
             )
-            raise DatabaseError(
-                "what is there is defined in another way than in the source: %s%s%s"
-                % (", ".join(names[:5]), more, advice),
-                "destination",
-                self._destination.server,
-                "destination_exists",
-            )
-        return tables
 
-    def _owner(self, entry: Entry) -> t.Optional[t.Tuple[str, str]]:
+    def _refusal(self, message: str) -> DatabaseError:
+        return DatabaseError(message, "destination", self._destination.server, "destination_exists")
+
+    def _only_there(self, there: Definitions, wanted: t.Mapping[t.Any, t.Set[str]], labels: t.Set[str]) -> t.List[str]:
+        """What the destination alone has, apart from tables and what belongs to them."""
+        owners = catalog.owners(self._destination)
+        shared = {(table.schema, table.name) for table in self._tables.values()}
+        by_oid = {table.oid: (table.schema, table.name) for table in self._there.values()}
+        found = []
+        for entry in [*there.before, *there.after]:
+            if entry.key in wanted or not entry.has_statement or entry.kind in ("TABLE", "COMMENT", _OF_ROWS):
+                continue
+            place = (entry.schema, entry.name)
+            owner = place if "%s.%s" % place in labels else by_oid.get(owners.get(place, 0))
+            if owner is not None and owner not in shared:
+                continue
+            if entry.kind == "TABLE ATTACH":
+                raise self._refusal("the table %s.%s is a partition there, and none in the source" % place)
+            found.append("%s %s" % (_kind(entry), _name(entry)))
+        return found
+
+    def _owner(self, entry: Entry) -> t.Optional[Place]:
         """The table to which an entry belongs, or that it is."""
-        if (entry.schema, entry.name) in self._tables:
-            return (entry.schema, entry.name)
-        oid = self._owners.get((entry.schema, entry.name))
-        return next(((t_.schema, t_.name) for t_ in self._selection.tables if t_.oid == oid), None)
+        place = (entry.schema, entry.name)
+        if place in self._tables:
+            return place
+        oid = self._owners.get(place)
+        return next((other for other, table in self._tables.items() if table.oid == oid), None)
 
-    def _is_missing(self, entry: Entry, known: t.Mapping[t.Tuple[str, str, str], str]) -> bool:
-        return known.get(entry.key) != entry.sql or self._owner(entry) in self._remade
+    def _has_parent(self, entry: Entry) -> bool:
+        """Whether the destination has the table of which another is to be made a partition. What that has for its rows,
+        such as triggers, must not see the rows of the new one come."""
+        table = self._tables.get((entry.schema, entry.name))
+        parent = None if table is None else self._parents.get(table.oid)
+        return any(other.oid == parent and self.has(other) for other in self._tables.values())
+
+    def _is_missing(self, entry: Entry, wanted: t.Mapping[t.Any, t.Set[str]]) -> bool:
+        known = self._known.get(entry.key)
+        if known is None:
+            return True
+        several = len(wanted[entry.key]) > 1 or len(known) > 1
+        return (several or entry.kind in _RENEWABLE) and entry.sql not in known
 
     def _is_of_rows(self, entry: Entry) -> bool:
         """Whether it belongs to a table that holds rows itself."""
@@ -106,86 +129,74 @@ class Schema:
         return owner is not None and not self._tables[owner].is_partitioned
 
     def has(self, table: Table) -> bool:
-        """Whether the destination has that table, and keeps it."""
-        return table.label in self._there and (table.schema, table.name) not in self._remade
+        """Whether the destination has that table."""
+        return table.label in self._there
 
-    def claim(self, table: Table, sql: t.List[str]) -> None:
-        """What is to be put down when the table is made, or before it is filled."""
-        if sql:
-            self._claims[table.schema, table.name] = sql
+    def lacking(self, table: Table) -> t.List[str]:
+        """What the destination's table has not, and would get."""
+        place = (table.schema, table.name)
+        entries = [*self._before, *self._late, *self._after]
+        return ["%s %s" % (_kind(entry), _name(entry)) for entry in entries if self._owner(entry) == place]
 
     def of_table(self, table: Table) -> t.Tuple[t.List[Step], t.List[Step]]:
         """What is to be made when the table's rows are there, all at once: its key, and the rest."""
         own = [entry for entry in self._with_rows if self._owner(entry) == (table.schema, table.name)]
         keys = [entry for entry in own if entry.kind == "CONSTRAINT"]
-        return [_step(entry) for entry in keys], [_step(entry) for entry in own if entry not in keys]
+        return [self._step(entry) for entry in keys], [self._step(entry) for entry in own if entry not in keys]
 
-    def before(self) -> t.List[Step]:
-        """What is made before any row, in this order."""
+    def before(self, claims: t.Mapping[Place, t.List[str]]) -> t.List[Step]:
+        """What is made before any row, in this order. claims: what is to be put down when a table is made."""
         made = []
-        remade = [self._there["%s.%s" % name] for name in sorted(self._remade)]
-        if remade:
-            made.append(self.drop(remade))
-        claims = dict(self._claims)
+        left = dict(claims)
         for entry in self._before:
-            step = _step(entry)
+            step = self._step(entry)
             if entry.kind == "TABLE":
-                step["sql"] += claims.pop((entry.schema, entry.name), [])
+                step["sql"] += left.pop((entry.schema, entry.name), [])
             made.append(step)
-        made += [_silent("table", "%s.%s" % name, sql) for name, sql in claims.items()]
-        return made
+        return made + [silent("table", "%s.%s" % place, sql) for place, sql in left.items()]
 
     def after(self) -> t.List[t.List[Step]]:
         """What is made when all rows are there: foreign keys at the same time, all else one by one."""
         stages: t.List[t.List[Step]] = []
         last = ""
-        for entry in self._after:
+        for entry in [*self._late, *self._after]:
             if entry in self._with_rows:
                 continue
             if entry.kind == last == "FK CONSTRAINT":
-                stages[-1].append(_step(entry))
+                stages[-1].append(self._step(entry))
             else:
-                stages.append([_step(entry)])
+                stages.append([self._step(entry)])
             last = entry.kind
-        return [*stages, *self._sequences()]
+        full = catalog.filled_views(self._destination)
+        stages += [[self._step(entry)] for entry in self._of_rows if (entry.schema, entry.name) not in full]
+        return stages + self._sequences()
 
     def refresh(self) -> t.List[t.List[Step]]:
         """What follows from rows, and so is made again where any was written."""
-        return [[_step(entry, "update")] for entry in self._selection.definitions.after if entry.kind == _OF_ROWS]
+        full = catalog.filled_views(self._destination)
+        return [[_told(entry, "update")] for entry in self._of_rows if (entry.schema, entry.name) in full]
 
     def _sequences(self) -> t.List[t.List[Step]]:
         """Counters that are elsewhere. A new one is told by its definition."""
-        names = [(e.schema, e.name) for e in self._selection.definitions.before if e.kind == "SEQUENCE"]
         here = catalog.sequences(self._source)
         there = catalog.sequences(self._destination)
         steps = []
-        for name in names:
-            wanted, found = here.get(name), there.get(name)
+        for place in self._sequences_wanted:
+            wanted, found = here.get(place), there.get(place)
             if wanted is None or (found is not None and found[2:] == wanted[2:]):
                 continue
+            if found is not None and not self._is_ours:
+                message = (
+                    "its sequence %s.%s is elsewhere, and this collection did not write it; if_exists: sync sets it"
+                )
+                raise self._refusal(message % place)
             target = literal("%s.%s" % (quote(wanted.schema), quote(wanted.name)))
             sql = "SELECT setval(%s, %d, %s)" % (target, wanted.value, "true" if wanted.is_called else "false")
-            step = _silent("sequence", "%s.%s" % name, [sql])
+            step = silent("sequence", "%s.%s" % place, [sql])
             if found is not None:
                 step["action"] = "update"
             steps.append(step)
         return [steps] if steps else []
-
-    def foreign_keys(self, table: Table) -> t.Dict[str, t.Any]:
-        """What of the destination would stand in the way of a repair, and how it comes back."""
-        there = self._there[table.label]
-        by_oid = {other.oid: other for other in self._there.values()}
-        found = [key for key in self._foreign_keys if there.oid in (key.table, key.referenced)]
-        away, back = [], []
-        for key in found:
-            owner = by_oid[key.table]
-            name = "%s.%s" % (owner.label, key.name)
-            only = "" if owner.is_partitioned else "ONLY "
-            drop = "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s" % (owner.quoted, quote(key.name))
-            add = "ALTER TABLE %s%s ADD CONSTRAINT %s %s" % (only, owner.quoted, quote(key.name), key.definition)
-            away.append(_silent("foreign_key", name, [drop]))
-            back.append(_silent("foreign_key", name, [add]))
-        return {"unhook": away, "rehook": [back] if back else []}
 
     def drop(self, tables: t.Sequence[Table]) -> Step:
         """All at once, since they may refer to each other; what else needs them stands in the way."""
@@ -193,23 +204,29 @@ class Schema:
         labels = ", ".join(table.label for table in tables)
         return {"action": "delete", "kind": "table", "name": labels, "sql": ["DROP TABLE " + names]}
 
-
-def _step(entry: Entry, action: str = "create") -> Step:
-    silent = entry.kind in _SILENT or entry.kind == "COMMENT"
-    return {
-        "action": "none" if silent else action,
-        "kind": _kind(entry),
-        "name": _name(entry),
-        "sql": [entry.sql],
-    }
+    def _step(self, entry: Entry) -> Step:
+        return _told(entry, "update" if entry.key in self._known and entry.kind in _RENEWABLE else "create")
 
 
-def _silent(kind: str, name: str, sql: t.List[str]) -> Step:
-    return {"action": "none", "kind": kind, "name": name, "sql": sql}
+def silent(kind: str, name: str, sql: t.List[str]) -> Step:
+    """A step that is told nobody."""
+    return {"action": "none", "kind": kind.replace(" ", "_"), "name": name, "sql": sql}
+
+
+def _told(entry: Entry, action: str) -> Step:
+    return {"action": action, "kind": _kind(entry).replace(" ", "_"), "name": _name(entry), "sql": [entry.sql]}
+
+
+def _texts(entries: t.Iterable[Entry]) -> t.Dict[t.Tuple[str, str, str], t.Set[str]]:
+    """By how pg_dump calls them, which a few have in common."""
+    found: t.Dict[t.Tuple[str, str, str], t.Set[str]] = {}
+    for entry in entries:
+        found.setdefault(entry.key, set()).add(entry.sql)
+    return found
 
 
 def _kind(entry: Entry) -> str:
-    return _KINDS.get(entry.kind) or entry.kind.lower().replace(" ", "_")
+    return _KINDS.get(entry.kind) or entry.kind.lower()
 
 
 def _name(entry: Entry) -> str:

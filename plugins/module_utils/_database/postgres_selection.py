@@ -51,6 +51,18 @@ class Selection(t.NamedTuple):
     omitted: t.List[t.Dict[str, str]]
 
 
+def without_event_triggers(selection: Selection) -> Selection:
+    """The same without what only a superuser may make."""
+
+    def goes(entry: Entry) -> bool:
+        return entry.kind != "EVENT TRIGGER" and not (
+            entry.kind == "COMMENT" and entry.name.startswith("EVENT TRIGGER ")
+        )
+
+    before, after = ([entry for entry in part if goes(entry)] for part in selection.definitions)
+    return selection._replace(definitions=Definitions(before, after))
+
+
 def choose(session: Session, found: t.Sequence[Table], tables: t.Sequence[str], exclude: t.Sequence[str]) -> t.Set[int]:
     """The numbers of those tables that go. Patterns match a table's name, or schema.name; its partitions go with it.
 

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import typing as t
 
 from .endpoint import Server
@@ -36,12 +38,16 @@ SESSION = (
     "SET lock_timeout = 0",
     "SET idle_in_transaction_session_timeout = 0",
     "SET idle_session_timeout = 0",
+    # A host that has died without a word must not keep its locks for hours.
+    "SET tcp_keepalives_idle = 60",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 6",
+    "SET lc_monetary = 'C'",
     # There from version 17 on.
     "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'",
     "SET synchronize_seqscans = off",
 )
-# Chunks need not be on disk one by one: the transaction that completes a table waits for all of them.
-LOADING = ("SET synchronous_commit = off", "SET maintenance_work_mem = '256MB'", "SET check_function_bodies = off")
+LOADING = ("SET maintenance_work_mem = '256MB'", "SET check_function_bodies = off")
 OLDEST = 140000
 
 
@@ -55,24 +61,25 @@ class Session:
         self._errors = psycopg.Error
         tls = server.tls
         try:
-            self._connection: psycopg.Connection[Row] = psycopg.connect(
-                host=server.host,
-                port=server.port,
-                user=server.user,
-                password=server.password,
-                dbname=server.database,
-                sslmode=tls.get("mode"),
-                sslrootcert=tls.get("root_certificate"),
-                sslcert=tls.get("certificate"),
-                sslkey=tls.get("key"),
-                application_name=APPLICATION,
-                # The snapshot is held by a connection on which nothing is said until the job is done.
-                keepalives_idle=30,
-                keepalives_interval=10,
-                keepalives_count=6,
-                connect_timeout=max(2, round(connect_timeout)) if connect_timeout else 0,
-                autocommit=True,
-            )
+            with _plain_environment():
+                self._connection: psycopg.Connection[Row] = psycopg.connect(
+                    host=server.host,
+                    port=server.port,
+                    user=server.user,
+                    password=server.password,
+                    dbname=server.database,
+                    sslmode=tls.get("mode"),
+                    sslrootcert=tls.get("root_certificate"),
+                    sslcert=tls.get("certificate"),
+                    sslkey=tls.get("key"),
+                    application_name=APPLICATION,
+                    # The snapshot is held by a connection on which nothing is said until the job is done.
+                    keepalives_idle=30,
+                    keepalives_interval=10,
+                    keepalives_count=6,
+                    connect_timeout=max(2, round(connect_timeout)) if connect_timeout else 0,
+                    autocommit=True,
+                )
         except psycopg.Error as exc:
             raise self._explain(exc, login=True) from exc
         try:
@@ -154,12 +161,40 @@ class Snapshot:
 
 
 def position(session: Session) -> t.Optional[str]:
-    """How far the cluster has come: every transaction that writes takes a number, whose highest is told here."""
-    first, after, running = session.rows(
-        "SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, (SELECT count(*) FROM pg_snapshot_xip(s))"
-        " FROM pg_current_snapshot() s"
+    """How far the cluster has come: every transaction that writes takes a number, whose highest is told here.
+
+    What takes none is told beside it: a start of the server, which may be one from a backup, and sequences. Unlogged
+    tables are emptied by a crash that no number tells of: with one of them nothing can be said.
+    """
+    first, after, running, start, line, counters, unlogged = session.rows(
+        "SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text, (SELECT count(*) FROM pg_snapshot_xip(s)),"
+        " extract(epoch FROM pg_postmaster_start_time())::text, (SELECT timeline_id FROM pg_control_checkpoint()),"
+        " (SELECT md5(coalesce(string_agg(seqrelid || ':' || coalesce(pg_sequence_last_value(seqrelid)::text, ''),"
+        " ' ' ORDER BY seqrelid), '')) FROM pg_sequence WHERE has_sequence_privilege(seqrelid, 'SELECT, USAGE')),"
+        " (SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u') FROM pg_current_snapshot() s"
     )[0]
-    return str(after) if first == after and not running else None
+    if first != after or running or unlogged:
+        return None
+    return "%s/%s/%s/%s" % (after, start, line, counters)
+
+
+@contextlib.contextmanager
+def _plain_environment() -> t.Iterator[None]:
+    """Without what libpq takes from the environment: a task says itself where it goes. A file of passwords may stay."""
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("PG") and name != "PGPASSFILE"}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def is_same_server(one: Session, other: Session) -> bool:
+    """Whether two sessions are of one server: a copy of it has the same identity."""
+    pid, since = other.rows("SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()")[0]
+    found = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s::timestamptz"
+    return bool(one.value(found, pid, since))
 
 
 def identity(session: Session) -> str:

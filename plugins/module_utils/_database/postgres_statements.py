@@ -17,7 +17,7 @@ import re
 import typing as t
 
 from . import postgres_bookkeeping as bookkeeping
-from .postgres_catalog import Column, Table, quote
+from .postgres_catalog import FIRST_OF_USERS, Column, Table, quote
 
 PAGE = 8192
 # A chunk holds no more than this, where its rows are long: it is what is done again after a lost connection.
@@ -27,7 +27,6 @@ _GUESSED_ROW = 100
 # Chunks in which a table without an ordered key is compared, so that the keys of one fit into memory.
 _BUCKET_ROWS = 500000
 _MOST_BUCKETS = 65536
-_FIRST_OF_USERS = 16384
 _BOUND = re.compile(r"'\(([1-9][0-9]*),0\)'\Z")
 
 # Types by their numbers, which are the same everywhere.
@@ -44,10 +43,11 @@ _BY_NAME = frozenset((24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 
 
 class Sizes(t.NamedTuple):
     """chunk_rows: rows of a chunk, as the user wishes. first_bound: where the first chunk ended of the run that is gone
-    on with, whatever the user wished then."""
+    on with, whatever the user wished then. recoded: whether the servers keep letters in different encodings."""
 
     chunk_rows: int
     first_bound: t.Optional[str] = None
+    recoded: bool = False
 
 
 def plan_table(table: Table, action: str, sizes: Sizes, refusal: t.Optional[str]) -> t.Dict[str, t.Any]:
@@ -67,8 +67,8 @@ def plan_table(table: Table, action: str, sizes: Sizes, refusal: t.Optional[str]
         "count_written": "SELECT count(*) FROM ONLY %s" % table.quoted,
         "read": _read(table, columns, "{range}", form),
         "load": "COPY %s %s FROM STDIN %s" % (table.quoted, "(%s)" % columns if columns else "", form),
-        "hash_source": _hash(table),
-        "hash_destination": _hash(table),
+        "hash_source": _hash(table, sizes.recoded),
+        "hash_destination": _hash(table, sizes.recoded),
         "refusal": refusal,
     }
     if action == "load":
@@ -79,9 +79,6 @@ def plan_table(table: Table, action: str, sizes: Sizes, refusal: t.Optional[str]
             planned["read_keys"] = _read(table, columns, _key(table) + " IN ({keys})", form)
         else:
             planned["replace"] = ["DELETE FROM ONLY " + table.quoted]
-        if table.has_triggers:
-            planned["before_repair"] = ["ALTER TABLE ONLY %s DISABLE TRIGGER USER" % table.quoted]
-            planned["after_repair"] = ["ALTER TABLE ONLY %s ENABLE TRIGGER USER" % table.quoted]
     return planned
 
 
@@ -122,7 +119,7 @@ def _by_key(table: Table, sizes: Sizes) -> t.Dict[str, t.Any]:
     literals = ["quote_literal(%s)" % name for name in names]
     text = literals[0] if len(names) == 1 else "'(' || %s || ')'" % " || ', ' || ".join(literals)
     only = "ONLY " + table.quoted
-    digest = "SELECT %s, (%s)::text FROM %s WHERE {range}" % (text, _row_hash(table), only)
+    digest = "SELECT %s, (%s)::text FROM %s WHERE {range}" % (text, _row_hash(table, sizes.recoded), only)
     planned: t.Dict[str, t.Any] = {
         "digests_source": digest,
         "digests_destination": digest,
@@ -144,23 +141,27 @@ def _by_key(table: Table, sizes: Sizes) -> t.Dict[str, t.Any]:
     return planned
 
 
-def _hash(table: Table) -> str:
-    rows = "SELECT %s AS h FROM ONLY %s WHERE {range}" % (_row_hash(table), table.quoted)
+def _hash(table: Table, recoded: bool) -> str:
+    rows = "SELECT %s AS h FROM ONLY %s WHERE {range}" % (_row_hash(table, recoded), table.quoted)
     return "SELECT count(*), coalesce(sum(h)::text, '') || '/' || coalesce(bit_xor(h)::text, '') FROM (%s) q" % rows
 
 
-def _row_hash(table: Table) -> str:
+def _row_hash(table: Table, recoded: bool) -> str:
     if not table.stored:
         return "0::bigint"
-    return "hash_record_extended(ROW(%s), 0)" % ", ".join(_hashed(column) for column in table.stored)
+    return "hash_record_extended(ROW(%s), 0)" % ", ".join(_hashed(column, recoded) for column in table.stored)
 
 
-def _hashed(column: Column) -> str:
+def _hashed(column: Column, recoded: bool) -> str:
     name = quote(column.name)
-    if column.kind == "b" and column.base in _IDENTICAL:
-        # Of letters the hash may not be one of what the collation takes for the same.
-        return '%s::text COLLATE pg_catalog."C"' % name if column.base in _TEXTS else name
-    return '%s::text COLLATE pg_catalog."C"' % name
+    if column.kind == "b" and column.base in _IDENTICAL and column.base not in _TEXTS:
+        return name
+    # A cast would take the blanks off the end.
+    text = "bpcharout(%s)::text" % name if column.base == _CHARACTER else name + "::text"
+    if recoded:
+        return "convert_to(%s, 'UTF8')" % text
+    # The hash of a collation may be one of what that takes for the same.
+    return '%s COLLATE pg_catalog."C"' % text
 
 
 def _is_ordered(column: Column) -> bool:
@@ -173,6 +174,6 @@ def _has_portable_binary(column: Column) -> bool:
     by number, as composite values, and arrays of what users have made, do."""
     if not column.has_binary or column.base in _BY_NAME or column.element in _BY_NAME:
         return False
-    if column.element >= _FIRST_OF_USERS:
+    if column.element >= FIRST_OF_USERS:
         return False
-    return column.kind in ("b", "e") or (column.kind in ("r", "m") and column.base < _FIRST_OF_USERS)
+    return column.kind in ("b", "e") or (column.kind in ("r", "m") and column.base < FIRST_OF_USERS)
