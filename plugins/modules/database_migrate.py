@@ -27,8 +27,7 @@ description:
     identity and generated columns, defaults, comments, views, materialized views, indexes, constraints, triggers,
     rules, policies, statistics) and all rows, which go from server to server as they are. Tables are read in chunks by
     several connections at once, and indexes are built when a table's rows are there, foreign keys when all are. A
-    chunk and the
-    record of it are one transaction: after an interruption no row is there twice, and none is missing.
+    chunk and the record of it are one transaction: after an interruption no row is there twice, and none is missing.
   - >-
     Of an existing PostgreSQL database each table is compared by hashes, which both servers compute, and only the rows
     that differ are written. Where neither server has been written to since both were found equal, not even that is
@@ -45,7 +44,12 @@ notes:
     PostgreSQL 14 or newer on both sides. The user of the source needs to read all tables, that of the destination to
     create in its database, as the database's owner can. Neither needs to be a superuser.
   - >-
-    Owners, privileges, tablespaces and roles of PostgreSQL stay as the destination's user makes them.
+    Owners, privileges, tablespaces and roles of PostgreSQL stay as the destination's user makes them. Tables with FORCE
+    ROW LEVEL SECURITY need users with BYPASSRLS. Between different major versions definitions that are there are taken
+    as they are, since the servers may print one in two ways.
+  - >-
+    During a repair triggers and rules of the repaired table sleep, and foreign keys from and to it are dropped and made
+    again. A table with a foreign key that the source does not have is not repaired.
   - >-
     Indexes, triggers and views that this module wrote go when the source has lost them. Others that the destination
     alone has stay as they are, unless O(prune) is set.
@@ -105,10 +109,9 @@ options:
           mode:
             description:
               - V(require) insists on encryption, V(verify-ca) on a certificate of a known authority too, V(verify-full)
-                on one of that very host.
+                on one of that very host. V(prefer) by default, which takes what it gets.
             type: str
             choices: [disable, allow, prefer, require, verify-ca, verify-full]
-            default: prefer
           root_certificate:
             description: File with the certificates of the authorities.
             type: path
@@ -155,10 +158,9 @@ options:
           mode:
             description:
               - V(require) insists on encryption, V(verify-ca) on a certificate of a known authority too, V(verify-full)
-                on one of that very host.
+                on one of that very host. V(prefer) by default, which takes what it gets.
             type: str
             choices: [disable, allow, prefer, require, verify-ca, verify-full]
-            default: prefer
           root_certificate:
             description: File with the certificates of the authorities.
             type: path
@@ -186,25 +188,29 @@ options:
       - >-
         V(fail) repairs tables that this module wrote earlier, as V(sync) does, and fails before it would change
         any other.
-      - V(sync) repairs rows, definitions and settings in place, of SQLite all or nothing. A table of PostgreSQL that is
-        defined in another way is an error.
-      - V(replace) builds a new file and renames it over the old one; of PostgreSQL it makes those tables anew which are
-        defined in another way, and repairs the others.
+      - >-
+        V(sync) repairs rows, definitions and settings in place, of SQLite all or nothing. Of PostgreSQL it makes the
+        definitions that are missing; one that is there and differs is an error.
+      - V(replace) builds a new file and renames it over the old one. PostgreSQL does not have it.
     type: str
     choices: [fail, sync, replace]
     default: fail
   prune:
-    description: Remove tables, indexes, views and triggers that the source lacks.
+    description:
+      - Remove tables that the source lacks, of SQLite also indexes, views and triggers.
+      - Other objects that a PostgreSQL destination alone has stay, and are listed in RV(extra_tables).
     type: bool
     default: false
   allow_losses:
     description:
       - What of a PostgreSQL database may be left behind. Otherwise the task fails before anything is written if the
         source has any. RV(omitted) lists what was.
-      - V(event_triggers) go if the destination's user is a superuser.
+      - >-
+        V(event_triggers) go if the destination's user is a superuser. V(extension_tables) are rows of users in tables
+        that belong to an extension.
     type: list
     elements: str
-    choices: [event_triggers, large_objects, publications, subscriptions]
+    choices: [event_triggers, extension_tables, large_objects, publications, subscriptions]
     default: []
   verify:
     description:

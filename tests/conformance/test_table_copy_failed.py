@@ -417,3 +417,35 @@ def test_the_password_is_seen_nowhere(
     assert seen == []
     assert PASSWORD.encode() not in output + errors
     assert list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_environment_leads_nowhere_else(executor: Executor, source: Database, destination: Database) -> None:
+    for database in (source, destination):
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    source.execute("INSERT INTO t VALUES (1)")
+    elsewhere = {
+        "PGHOSTADDR": "192.0.2.1",
+        "PGOPTIONS": "-c no_such=1",
+        "PGSERVICE": "none",
+        "PGSSLMODE": "verify-full",
+    }
+    with source.snapshot() as snapshot:
+        wire = parameters(source, destination, [table("t", "sync")], snapshot=snapshot)
+        done = run(executor, "table_copy", wire, env=elsewhere)
+    assert done.code == 0, (done.terminal, done.stderr)
+    assert destination.rows("SELECT * FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_what_must_not_change_and_cannot_be_compared(
+    executor: Executor, source: Database, destination: Database
+) -> None:
+    for database in (source, destination):
+        database.execute("CREATE TABLE t (id int PRIMARY KEY)", "CREATE TABLE u (id int PRIMARY KEY)")
+    source.execute("INSERT INTO u VALUES (1)")
+    guarded = table("t", "sync", refusal="it must not change", hash_destination="SELECT no_such_column")
+    done = copy(executor, source, destination, [guarded, table("u", "sync")])
+    assert done.terminal["code"] == "database_error"
+    assert "no_such_column" in done.terminal["message"] and done.terminal["path"] == "public.t"
+    assert destination.rows("SELECT * FROM u") == []

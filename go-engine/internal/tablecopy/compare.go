@@ -199,7 +199,10 @@ func (j *job) compareGuarded(ctx context.Context) error {
 		return err
 	}
 	for _, t := range guarded {
-		t.compared = t.failure == nil
+		if t.failure != nil {
+			return wire.Fail(t.failure.Code, "%s: %s", t.name, t.failure.Message).At(wire.Path(t.name))
+		}
+		t.compared = true
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import os
 import pkgutil
 import shlex
 import typing as t
+import zipimport
 import zlib
 
 from .. import _fallback
@@ -91,8 +92,14 @@ def _modules(paths: t.Iterable[str], folder: str, package: str) -> t.Dict[str, t
 
 
 def _source(path: str) -> str:
-    """The text of a module of the fallback, which may lie in an archive."""
-    data = pkgutil.get_data(_fallback.__name__, path)
-    if data is None:
-        raise FileNotFoundError(path)
-    return data.decode("utf-8")
+    """The text of a module of the fallback, which may lie in an archive: in the one that __path__ names now, since
+    Ansible takes that away from which it was imported."""
+    for folder in _fallback.__path__:
+        full = os.path.join(folder, path)
+        archive = pkgutil.get_importer(folder)
+        if isinstance(archive, zipimport.zipimporter):
+            return archive.get_data(full).decode("utf-8")
+        if os.path.isfile(full):
+            with open(full, encoding="utf-8") as stream:
+                return stream.read()
+    raise FileNotFoundError(path)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import selectors
 import threading
@@ -50,6 +51,9 @@ def connect(server: Dict[str, Any], side: str, check: Callable[[], None]) -> Con
             "the Python fallback needs the Python library psycopg (3.1 or newer) and libpq on this host: "
             "pip install 'psycopg[binary]'; or let the Go engine do the work",
         ) from error
+    # The job says where it goes, and not the environment, which libpq asks first. A file of passwords may stay.
+    for name in [name for name in os.environ if name.startswith("PG") and name != "PGPASSFILE"]:
+        os.environ.pop(name, None)
     return _Login(pq, server, side, check).connection()
 
 

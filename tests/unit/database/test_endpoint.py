@@ -43,7 +43,15 @@ def test_what_is_not_said_is_as_libpq_has_it() -> None:
             "source.port: 0: give a port from 1 to 65535",
         ),
         ({"url": "mysql://u:secret@h/d"}, "source.url: mysql://u:***@h/d: give a URL such as postgresql://"),
-        ({"url": "postgresql://u:sec@ret@h:99999/d"}, "source.url: postgresql://u:***@h:99999/d: it cannot be read"),
+        (
+            {"url": "postgresql://u:sec@ret@h:99999/d"},
+            "source.url: it cannot be read; escape what is no letter or digit",
+        ),
+        ({"url": "postgresql://u:secret#3@h/d"}, "it cannot be read; escape what is no letter or digit"),
+        (
+            {"url": "postgresql://u@h/d?sslmode=disable", "tls": {"mode": "verify-full"}},
+            "give sslmode there or as an option of tls, not both",
+        ),
         ({"url": "postgresql://u@h/d?password=secret&color=1"}, "password=***&color=1: color is unknown there"),
         ({"url": "postgresql://u@h/d?sslmode=maybe"}, "sslmode is one of disable, allow"),
         ({"url": "postgresql://u:secret@h/d", "user": "v"}, "give it there or as user, not both"),
