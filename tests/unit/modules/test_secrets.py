@@ -34,7 +34,7 @@ PLAY = """
     [
         {"database": "source.db", "password": CANARY},
         {"url": f"sqlite://user:{CANARY}@host/source.db"},
-        {"url": f"postgresql://user:{CANARY}@host/shop"},
+        {"url": f"mysql://user:{CANARY}@host/shop"},
     ],
     ids=["password", "url", "other engine"],
 )
