@@ -287,7 +287,8 @@ func TestRowsAreCounted(t *testing.T) {
 func terminate(t *testing.T, database *pgtest.Database, like string) {
 	t.Helper()
 	for range 200 {
-		ended := database.Ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '" +
+		// It is gone when this is answered.
+		ended := database.Ask("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '" +
 			like + "' AND pid <> pg_backend_pid()")
 		if ended == "t" {
 			return
