@@ -87,12 +87,13 @@ def ours(executor: str, source: Database, destination: Database, expected: str) 
     sides = json.dumps([source.address(), destination.address()])
     return Contender(
         "engine" if executor == "go" else "fallback",
-        [sys.executable, __file__, "--migrate", executor, "--sides", sides, "--expected", expected],
+        [sys.executable, __file__, "--migrate", executor, "--expected", expected],
+        sides.encode(),
     )
 
 
 def uri(database: Database) -> str:
-    return f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{database.server.port}/{database.name}"
+    return f"postgresql://{ROLE}@127.0.0.1:{database.server.port}/{database.name}"
 
 
 def rivals(source: Database, destination: Database, folder: Path) -> list[Contender]:
@@ -161,12 +162,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--tables", type=int, default=500)
     parser.add_argument("--migrate", help=argparse.SUPPRESS)
-    parser.add_argument("--sides", help=argparse.SUPPRESS)
     parser.add_argument("--expected", help=argparse.SUPPRESS)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     options = parser.parse_args()
     if options.migrate:
-        migrate(options.migrate, options.sides, options.expected)
+        migrate(options.migrate, sys.stdin.read(), options.expected)
         return
     known = ("postgresql", "postgresql_unchanged")
     unknown = set(options.scenarios) - set(known)
@@ -180,7 +180,7 @@ def main() -> None:
         source, destination = (stack.enter_context(running()).database() for _side in range(2))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="migration-benchmark-")))
         os.environ["MIGRATION_BENCHMARK_STATE"] = str(folder / "migration-assistant")
-        ENVIRONMENT.update(os.environ, PYTHONPATH=COLLECTIONS)
+        ENVIRONMENT.update(os.environ, PYTHONPATH=COLLECTIONS, PGPASSWORD=PASSWORD)  # for the rivals
         amount = fill(source, options.rows, options.tables)
         for name in options.scenarios or known:
             if name == "postgresql":
