@@ -82,11 +82,6 @@ def plan_table(table: Table, action: str, sizes: Sizes, refusal: t.Optional[str]
     return planned
 
 
-def is_text_only(table: Table) -> bool:
-    """Whether some of its values have no binary form that another database could read."""
-    return not all(_has_portable_binary(column) for column in table.stored)
-
-
 def _by_pages(table: Table, sizes: Sizes) -> t.Dict[str, t.Any]:
     """Chunks of neighbouring pages: nothing is sorted, and no index is read."""
     pages = -(-table.heap_bytes // PAGE)
